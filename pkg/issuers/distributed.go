@@ -1,0 +1,120 @@
+package issuers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// claimsTimeout bounds the fetch of a distributed claim.
+const claimsTimeout = 5 * time.Second
+
+// claimSource is a member of _claim_sources (OpenID Connect Core §5.6.2).
+type claimSource struct {
+	Endpoint    string `json:"endpoint"`
+	AccessToken string `json:"access_token"`
+}
+
+// resolveGroups fetches the groups claim where the token says that it is kept
+// elsewhere. The answer must be a JWT by an issuer of this configuration for one
+// of the token issuer's audiences; upstream takes whatever issuer it names.
+func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims, t *trace.Trace) (*Claims, reason.Refusal, error) {
+	source, refusal := groupsSource(claims, issuer.config.GroupsClaim)
+	if !refusal.IsZero() {
+		t.Add("distributed claims", trace.Failed, refusal.Text)
+		return nil, refusal, nil
+	}
+	if source.Endpoint == "" {
+		return claims, reason.Refusal{}, nil
+	}
+	value, refusal, err := s.fetchClaim(ctx, issuer, source)
+	switch {
+	case err != nil:
+		t.Add("distributed claims", trace.Failed, err.Error())
+		return nil, reason.Refusal{}, err
+	case !refusal.IsZero():
+		t.Add("distributed claims", trace.Failed, refusal.Text)
+		return nil, refusal, nil
+	}
+	t.Add("distributed claims", trace.Passed, source.Endpoint)
+	return claims.with(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
+}
+
+// groupsSource reads _claim_names and _claim_sources. Their form is checked in
+// every token, as upstream does; a source is returned only for the groups claim,
+// and only where the token does not carry that claim itself. The zero source means
+// that there is nothing to fetch, aggregated claims included, which upstream
+// ignores too.
+func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refusal) {
+	malformed := func(text string) (claimSource, reason.Refusal) {
+		return claimSource{}, reason.Refusal{Code: reason.TokenMalformed, Text: text}
+	}
+	rawNames, ok := claims.Get("_claim_names")
+	if !ok {
+		return claimSource{}, reason.Refusal{}
+	}
+	var names map[string]string
+	if err := json.Unmarshal(rawNames, &names); err != nil {
+		return malformed("_claim_names: expected an object of text")
+	}
+	var sources map[string]claimSource
+	if rawSources, ok := claims.Get("_claim_sources"); ok {
+		if err := json.Unmarshal(rawSources, &sources); err != nil {
+			return malformed("_claim_sources: expected an object of claim sources")
+		}
+	}
+	for claim, name := range names {
+		if _, ok := sources[name]; name == "" || !ok {
+			return malformed(fmt.Sprintf("_claim_names: the source of %.50q is missing in _claim_sources", claim))
+		}
+	}
+	if groupsClaim == "" || claims.Has(groupsClaim) {
+		return claimSource{}, reason.Refusal{}
+	}
+	return sources[names[groupsClaim]], reason.Refusal{}
+}
+
+func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource) (jsontext.Value, reason.Refusal, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimsTimeout)
+	defer cancel()
+	refuse := func(text string) (jsontext.Value, reason.Refusal, error) {
+		return nil, reason.Refusal{Code: reason.MappingFailed, Text: "distributed claim: " + text}, nil
+	}
+	answer, err := get(ctx, issuer.client, source.Endpoint, source.AccessToken)
+	if err != nil {
+		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %w", err)
+	}
+	untrusted, err := parseToken(strings.TrimSpace(string(answer)))
+	if err != nil {
+		return refuse(err.Error())
+	}
+	untrustedIssuer, err := untrusted.claims.String("iss")
+	if err != nil {
+		return refuse("iss: " + err.Error())
+	}
+	signer := s.byURL[untrustedIssuer]
+	if signer == nil {
+		return refuse(s.unknownText(untrustedIssuer))
+	}
+	// As for upstream, it is the endpoint, named in a proven token, that ties the
+	// answer to the user, and the answer is for the audiences of that token.
+	refusal, err := signer.verify(ctx, untrusted, issuer.config.Audiences, nil)
+	if err != nil {
+		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %w", err)
+	}
+	if !refusal.IsZero() {
+		return refuse(refusal.Text)
+	}
+	value, ok := untrusted.claims.Get(issuer.config.GroupsClaim)
+	if !ok {
+		return refuse(fmt.Sprintf("the answer of %s has no claim %q", source.Endpoint, issuer.config.GroupsClaim))
+	}
+	return value, reason.Refusal{}, nil
+}

@@ -1,0 +1,236 @@
+package issuers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// DefaultMaxStaleness is how long the last keys serve while their issuer cannot
+// be reached.
+const DefaultMaxStaleness = 24 * time.Hour
+
+// DefaultAlgorithms is what an issuer may sign with unless its policy says
+// otherwise: what kube-apiserver allows with --authentication-config.
+func DefaultAlgorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"}
+}
+
+// Config says how the tokens of one issuer are proven.
+type Config struct {
+	// Name is the issuer's short name in logs, metrics and reasons.
+	Name string
+	// URL is the issuer identifier: iss must equal it, to the letter.
+	URL string
+	// Audiences are the accepted values of aud; one in common suffices.
+	Audiences []string
+	// Algorithms are the accepted values of alg (RFC 7518 §3.1); empty means
+	// DefaultAlgorithms.
+	Algorithms []string
+	// GroupsClaim is the one claim that may be a distributed claim (OpenID Connect
+	// Core §5.6.2); empty for none.
+	GroupsClaim string
+	// Keys says where the issuer's keys come from.
+	Keys KeysConfig
+}
+
+// KeysConfig says where keys come from: JWKS, else JWKSFile, else JWKSURL, else
+// the discovery document.
+type KeysConfig struct {
+	JWKS         []byte
+	JWKSFile     string
+	JWKSURL      string
+	DiscoveryURL string
+	// CertificateAuthority is PEM; empty means the system's roots.
+	CertificateAuthority []byte
+	// MaxStaleness is how long the last keys serve while no newer can be had; zero
+	// means DefaultMaxStaleness.
+	MaxStaleness time.Duration
+}
+
+func (c KeysConfig) equal(o KeysConfig) bool {
+	return bytes.Equal(c.JWKS, o.JWKS) && c.JWKSFile == o.JWKSFile && c.JWKSURL == o.JWKSURL &&
+		c.DiscoveryURL == o.DiscoveryURL && bytes.Equal(c.CertificateAuthority, o.CertificateAuthority) &&
+		c.MaxStaleness == o.MaxStaleness
+}
+
+// Issuer proves the tokens of one issuer. It is immutable but for its keys, which
+// refresh themselves, and safe for concurrent use.
+type Issuer struct {
+	config Config
+	// verifiers is the allow-list of algorithms and what checks each.
+	verifiers map[string]jws.Verifier
+	client    *http.Client
+	keys      *keys
+	now       func() time.Time
+}
+
+// Name is the issuer's short name.
+func (i *Issuer) Name() string { return i.config.Name }
+
+// URL is the issuer identifier.
+func (i *Issuer) URL() string { return i.config.URL }
+
+// newIssuer makes an issuer whose keys are not being fetched yet.
+func newIssuer(config Config, options Options) (*Issuer, error) {
+	if len(config.Algorithms) == 0 {
+		config.Algorithms = DefaultAlgorithms()
+	}
+	issuer := &Issuer{config: config, now: options.Now, verifiers: make(map[string]jws.Verifier, len(config.Algorithms))}
+	for _, algorithm := range config.Algorithms {
+		if !slices.Contains(append(DefaultAlgorithms(), "EdDSA"), algorithm) {
+			return nil, fmt.Errorf("algorithm %q is not supported", algorithm)
+		}
+		verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(algorithm))
+		if err != nil {
+			return nil, fmt.Errorf("algorithm %q: %w", algorithm, err)
+		}
+		issuer.verifiers[algorithm] = verifier
+	}
+	client, err := newClient(config.Keys.CertificateAuthority)
+	if err != nil {
+		return nil, err
+	}
+	issuer.client = client
+	issuer.keys = &keys{
+		interval:     refreshInterval,
+		maxStaleness: config.Keys.MaxStaleness,
+		now:          options.Now,
+		observe:      func(err error) { options.OnFetch(config.Name, err) },
+	}
+	if issuer.keys.maxStaleness == 0 {
+		issuer.keys.maxStaleness = DefaultMaxStaleness
+	}
+	switch c := config.Keys; {
+	case len(c.JWKS) > 0:
+		set, err := ParseKeySet(c.JWKS)
+		if err != nil {
+			return nil, fmt.Errorf("keys.jwks: %w", err)
+		}
+		issuer.keys.source = staticSource{set}
+	case c.JWKSFile != "":
+		issuer.keys.source = fileSource{c.JWKSFile}
+		issuer.keys.interval = fileInterval
+	case c.JWKSURL != "":
+		issuer.keys.source = urlSource{client: client, url: c.JWKSURL}
+	default:
+		issuer.keys.source = discoverySource{client: client, issuer: config.URL, discoveryURL: c.DiscoveryURL}
+	}
+	return issuer, nil
+}
+
+// verify proves that the issuer signed the token for one of the audiences, and
+// for now. It returns the reason why not, or an error where it cannot tell.
+func (i *Issuer) verify(ctx context.Context, token untrustedToken, audiences []string, t *trace.Trace) (reason.Refusal, error) {
+	if refusal, err := i.verifySignature(ctx, token, t); err != nil || !refusal.IsZero() {
+		return refusal, err
+	}
+	// From here on the claims are the issuer's own words.
+	claims := token.claims
+	if refusal := checkTypes(claims); !refusal.IsZero() {
+		return refusal, nil
+	}
+	got, err := claims.Strings("aud")
+	if err != nil && claims.Has("aud") {
+		return reason.Refusal{Code: reason.TokenMalformed, Text: "aud: " + err.Error()}, nil
+	}
+	if !slices.ContainsFunc(got, func(audience string) bool { return slices.Contains(audiences, audience) }) {
+		text := fmt.Sprintf("expected an aud among %q, got %q", audiences, got)
+		t.Add("aud", trace.Failed, text)
+		return reason.Refusal{Code: reason.AudienceMismatch, Text: text}, nil
+	}
+	if t.On() {
+		t.Add("aud", trace.Passed, fmt.Sprintf("%q is for one of %q", got, audiences))
+	}
+	refusal := checkTimes(claims, i.now())
+	if !refusal.IsZero() {
+		t.Add("times", trace.Failed, refusal.Text)
+		return refusal, nil
+	}
+	t.Add("times", trace.Passed, "")
+	return reason.Refusal{}, nil
+}
+
+// verifySignature checks alg against the configuration, then the signature
+// against the issuer's keys (RFC 8725 §3.1).
+func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *trace.Trace) (reason.Refusal, error) {
+	header, err := parseHeader(token.header)
+	if err != nil {
+		t.Add("header", trace.Failed, err.Error())
+		return reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}, nil
+	}
+	verifier, allowed := i.verifiers[header.algorithm]
+	if !allowed {
+		text := i.algorithmText(header.algorithm)
+		t.Add("alg", trace.Failed, text)
+		return reason.Refusal{Code: reason.AlgorithmNotAllowed, Text: text}, nil
+	}
+	t.Add("alg", trace.Passed, header.algorithm)
+	signature, err := decodeSegment(token.signature)
+	if err != nil {
+		text := "signature: " + err.Error()
+		t.Add("signature", trace.Failed, text)
+		return reason.Refusal{Code: reason.TokenMalformed, Text: text}, nil
+	}
+	current, err := i.keys.get()
+	if err != nil {
+		t.Add("keys", trace.Failed, err.Error())
+		return reason.Refusal{}, err
+	}
+	signed := []byte(token.signingInput)
+	if current.verify(verifier, header, signed, signature) {
+		t.Add("signature", trace.Passed, "")
+		return reason.Refusal{}, nil
+	}
+	if header.keyID == "" || !current.has(header.keyID) {
+		// The issuer may have rotated its keys since.
+		current, err = i.keys.newer(ctx, current)
+		if err != nil {
+			t.Add("keys", trace.Failed, err.Error())
+			return reason.Refusal{}, err
+		}
+		if current.verify(verifier, header, signed, signature) {
+			t.Add("signature", trace.Passed, "with a key fetched just now")
+			return reason.Refusal{}, nil
+		}
+	}
+	refusal := reason.Refusal{Code: reason.SignatureInvalid, Text: "the signature is not one of the issuer's"}
+	if header.keyID != "" && !current.has(header.keyID) {
+		refusal = reason.Refusal{Code: reason.KeyUnknown, Text: fmt.Sprintf("the issuer publishes no usable key with kid %.100q", header.keyID)}
+	}
+	t.Add("signature", trace.Failed, refusal.Text)
+	return refusal, nil
+}
+
+func (i *Issuer) algorithmText(algorithm string) string {
+	text := fmt.Sprintf("the token is signed with %.20q; allowed are %s", algorithm, strings.Join(slices.Sorted(maps.Keys(i.verifiers)), ", "))
+	if strings.HasPrefix(algorithm, "HS") {
+		text += ". HS* signs with a secret that both sides know: give the issuer's application a signing key"
+	}
+	return text
+}
+
+// checkTypes checks the registered claims that upstream wants to be text (RFC 7519
+// §4.1.2, OpenID Connect Core §2), whether or not they are used later.
+func checkTypes(claims *Claims) reason.Refusal {
+	for _, name := range []string{"sub", "nonce", "at_hash"} {
+		if !claims.Has(name) {
+			continue
+		}
+		if _, err := claims.String(name); err != nil {
+			return reason.Refusal{Code: reason.TokenMalformed, Text: name + ": " + err.Error()}
+		}
+	}
+	return reason.Refusal{}
+}

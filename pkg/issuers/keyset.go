@@ -1,0 +1,172 @@
+package issuers
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+const (
+	// maxKeys bounds a key set; a token without kid is tried against each. The
+	// largest in public use has about a dozen.
+	maxKeys = 100
+	// minRSABits is RFC 7518 §3.3. maxRSABits bounds the cost of one check.
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// KeySet is a JSON Web Key Set (RFC 7517 §5) reduced to the keys that can verify
+// a signature. It is immutable.
+type KeySet struct {
+	keys    []publicKey
+	skipped []error
+}
+
+// publicKey is one key, and the algorithms that fit it.
+type publicKey struct {
+	id         string
+	algorithms []jwa.SignatureAlgorithm
+	public     crypto.PublicKey
+}
+
+// ParseKeySet reads a JSON Web Key Set. Keys that cannot verify a signature (for
+// encryption, of an unknown type, too short) are skipped, as RFC 7517 §5 wants;
+// a set without any other key is an error.
+func ParseKeySet(data []byte) (*KeySet, error) {
+	var document struct {
+		Keys []jsontext.Value `json:"keys"`
+	}
+	if err := json.Unmarshal(data, &document); err != nil {
+		return nil, fmt.Errorf("not a JSON Web Key Set: %w", withoutInput(err))
+	}
+	if len(document.Keys) > maxKeys {
+		return nil, fmt.Errorf("the key set has %d keys, more than %d", len(document.Keys), maxKeys)
+	}
+	set := &KeySet{}
+	for i, value := range document.Keys {
+		key, err := parseKey(value)
+		if err != nil {
+			set.skipped = append(set.skipped, fmt.Errorf("keys[%d]: %w", i, err))
+			continue
+		}
+		set.keys = append(set.keys, key)
+	}
+	if len(set.keys) == 0 {
+		return nil, errors.Join(append([]error{errors.New("the key set has no key that can verify a signature")}, set.skipped...)...)
+	}
+	return set, nil
+}
+
+// Len is the number of keys that can verify a signature.
+func (s *KeySet) Len() int { return len(s.keys) }
+
+// Skipped says which keys were left out, and why.
+func (s *KeySet) Skipped() []error { return s.skipped }
+
+// has reports whether the set has a key with the id.
+func (s *KeySet) has(id string) bool {
+	return slices.ContainsFunc(s.keys, func(key publicKey) bool { return key.id == id })
+}
+
+// verify reports whether a key of the set made the signature. As for upstream,
+// every key with the token's kid is tried, and every key where the token has none.
+func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingInput, signature []byte) bool {
+	for i := range s.keys {
+		key := &s.keys[i]
+		if header.keyID != "" && key.id != header.keyID {
+			continue
+		}
+		if !slices.Contains(key.algorithms, jwa.SignatureAlgorithm(header.algorithm)) {
+			continue
+		}
+		if verifier.Verify(signingInput, signature, key.public) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func parseKey(value jsontext.Value) (publicKey, error) {
+	parsed, err := jwk.ParseKey(value)
+	if err != nil {
+		// The library's error may quote the key.
+		return publicKey{}, errors.New("not a key of a known type")
+	}
+	if use := parsed.KeyUsage(); use != "" && use != string(jwk.ForSignature) {
+		return publicKey{}, fmt.Errorf("kid %q: its use is %q, not \"sig\"", parsed.KeyID(), use)
+	}
+	if operations := parsed.KeyOps(); len(operations) > 0 && !slices.Contains(operations, jwk.KeyOpVerify) {
+		return publicKey{}, fmt.Errorf("kid %q: its key_ops lack \"verify\"", parsed.KeyID())
+	}
+	var raw any
+	if err := parsed.Raw(&raw); err != nil {
+		return publicKey{}, fmt.Errorf("kid %q: not a valid key", parsed.KeyID())
+	}
+	algorithms, err := fittingAlgorithms(raw)
+	if err != nil {
+		return publicKey{}, fmt.Errorf("kid %q: %w", parsed.KeyID(), err)
+	}
+	// RFC 7517 §4.4: a key that names its algorithm is for that one alone.
+	if named := parsed.Algorithm().String(); named != "" {
+		if !slices.Contains(algorithms, jwa.SignatureAlgorithm(named)) {
+			return publicKey{}, fmt.Errorf("kid %q: its alg %q does not fit a %s", parsed.KeyID(), named, parsed.KeyType())
+		}
+		algorithms = []jwa.SignatureAlgorithm{jwa.SignatureAlgorithm(named)}
+	}
+	return publicKey{id: parsed.KeyID(), algorithms: algorithms, public: raw}, nil
+}
+
+// fittingAlgorithms is the table of RFC 7518 §3.1 read from the key's side, so
+// that a key never verifies under an algorithm made for another kind of key.
+func fittingAlgorithms(raw any) ([]jwa.SignatureAlgorithm, error) {
+	switch key := raw.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return nil, fmt.Errorf("an RSA key must have %d to %d bits, it has %d", minRSABits, maxRSABits, bits)
+		}
+		if key.E < 3 || key.E&1 == 0 {
+			return nil, fmt.Errorf("its RSA exponent %d is not an odd number above 2", key.E)
+		}
+		return []jwa.SignatureAlgorithm{jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512}, nil
+	case *ecdsa.PublicKey:
+		if _, err := key.ECDH(); err != nil {
+			return nil, errors.New("its point is not on its curve")
+		}
+		switch key.Curve.Params().BitSize {
+		case 256:
+			return []jwa.SignatureAlgorithm{jwa.ES256}, nil
+		case 384:
+			return []jwa.SignatureAlgorithm{jwa.ES384}, nil
+		case 521:
+			return []jwa.SignatureAlgorithm{jwa.ES512}, nil
+		}
+		return nil, fmt.Errorf("no algorithm is known for curve %s", key.Curve.Params().Name)
+	case ed25519.PublicKey:
+		return []jwa.SignatureAlgorithm{jwa.EdDSA}, nil
+	default:
+		return nil, errors.New("not a public key for signatures")
+	}
+}
+
+// withoutInput strips from a JSON error what it quotes of its input.
+func withoutInput(err error) error {
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		return fmt.Errorf("error at byte %d", syntactic.ByteOffset)
+	}
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		return fmt.Errorf("wrong type at byte %d, %s", semantic.ByteOffset, semantic.JSONPointer)
+	}
+	return errors.New("not JSON")
+}

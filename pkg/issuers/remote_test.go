@@ -1,0 +1,288 @@
+package issuers_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+
+	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+func startIssuer(t *testing.T, url string) *issuertest.Issuer {
+	t.Helper()
+	issuer := issuertest.Start(url)
+	t.Cleanup(issuer.Close)
+	return issuer
+}
+
+// remote is the configuration of an issuer whose keys are fetched.
+func remote(issuer *issuertest.Issuer) issuers.Config {
+	return issuers.Config{
+		Name: "main", URL: issuer.URL, Audiences: []string{"cluster"},
+		Keys: issuers.KeysConfig{CertificateAuthority: []byte(issuer.CertificateAuthority())},
+	}
+}
+
+func newSet(t *testing.T, configs ...issuers.Config) *issuers.Set {
+	t.Helper()
+	set, err := issuers.NewSet(configs, nil, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close(nil) })
+	set.AwaitFirstFetch(t.Context())
+	return set
+}
+
+func expectProven(t *testing.T, set *issuers.Set, token string) *issuers.Claims {
+	t.Helper()
+	verification, err := set.Verify(t.Context(), token, nil)
+	if err != nil || verification.Claims == nil {
+		t.Fatalf("expected the token to be proven, got refusal %q, error %v", verification.Refusal, err)
+	}
+	return verification.Claims
+}
+
+func TestKeysAreFoundThroughDiscovery(t *testing.T) {
+	issuer := startIssuer(t, "")
+	expectProven(t, newSet(t, remote(issuer)), issuer.Sign(valid().With(claims{"iss": issuer.URL})))
+}
+
+func TestKeysAreFoundThroughADiscoveryURLElsewhere(t *testing.T) {
+	issuer := startIssuer(t, issuerURL)
+	config := remote(issuer)
+	config.Keys.DiscoveryURL = issuer.DiscoveryURL()
+	expectProven(t, newSet(t, config), issuer.Sign(valid()))
+}
+
+func TestKeysAreFoundAtAConfiguredURL(t *testing.T) {
+	issuer := startIssuer(t, issuerURL)
+	config := remote(issuer)
+	config.Keys.JWKSURL = issuer.KeySetURL()
+	expectProven(t, newSet(t, config), issuer.Sign(valid()))
+	if discovery, _ := issuer.Fetches(); discovery != 0 {
+		t.Errorf("expected no fetch of the discovery document, got %d", discovery)
+	}
+}
+
+func TestKeysAreReadFromAFile(t *testing.T) {
+	key := issuertest.NewKey("key", jwa.RS256)
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(file, issuertest.KeySet(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := newSet(t, issuers.Config{Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Keys: issuers.KeysConfig{JWKSFile: file}})
+	expectProven(t, set, key.Sign(valid()))
+}
+
+// A fetch that must not succeed leaves the issuer without keys, and its tokens
+// undecided rather than refused.
+func TestAnIssuerThatMisbehavesHasNoKeys(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
+	defer plain.Close()
+	body := func(format string, args ...any) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, format, args...) })
+	}
+	for name, test := range map[string]struct {
+		answer http.Handler
+		text   string
+	}{
+		"answers 500":                             {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }), "500"},
+		"answers with a web page":                 {body("<html>"), "byte 0"},
+		"speaks for another issuer":               {body(`{"issuer":"https://evil.example","jwks_uri":"https://evil.example/keys"}`), `expected issuer "https://issuer.example", got "https://evil.example"`},
+		"names itself with a slash too many":      {body(`{"issuer":"https://issuer.example/","jwks_uri":"https://evil.example/keys"}`), "expected issuer"},
+		"names no keys":                           {body(`{"issuer":"https://issuer.example"}`), "no jwks_uri"},
+		"names keys without TLS":                  {body(`{"issuer":"https://issuer.example","jwks_uri":%q}`, plain.URL), "not an https URL"},
+		"names a file for keys":                   {body(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "not an https URL"},
+		"names its keys twice":                    {body(`{"issuer":"https://issuer.example","jwks_uri":"https://a.example","jwks_uri":"https://b.example"}`), "discovery document"},
+		"redirects to a server without TLS":       {http.RedirectHandler(plain.URL, http.StatusFound), "only https"},
+		"redirects for ever":                      {http.RedirectHandler("/again", http.StatusFound), "redirects"},
+		"answers without end":                     {body("%s", strings.Repeat(" ", 2<<20)), "longer than"},
+		"closes the connection without an answer": {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := startIssuer(t, issuerURL)
+			issuer.Answer(test.answer)
+			config := remote(issuer)
+			config.Keys.DiscoveryURL = issuer.DiscoveryURL()
+			set := newSet(t, config)
+			_, err := set.Verify(t.Context(), issuer.Sign(valid()), nil)
+			if err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("expected an error with %q, got %v", test.text, err)
+			}
+			status := set.Statuses()[0]
+			if status.Err == nil || status.LastErr == nil || status.Keys != 0 || !status.Fetched.IsZero() {
+				t.Errorf("expected the status to tell, got %+v", status)
+			}
+		})
+	}
+}
+
+func TestAnUntrustedCertificateIsRefused(t *testing.T) {
+	issuer := startIssuer(t, "")
+	config := remote(issuer)
+	config.Keys.CertificateAuthority = nil // the system's roots
+	set := newSet(t, config)
+	if _, err := set.Verify(t.Context(), issuer.Sign(valid().With(claims{"iss": issuer.URL})), nil); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("expected an error about the certificate, got %v", err)
+	}
+}
+
+func TestOneIssuerNeverWaitsForAnother(t *testing.T) {
+	release := make(chan struct{})
+	hung, well := startIssuer(t, "https://hung.example"), startIssuer(t, "")
+	// After the issuers', so that it runs before them: they wait for the handler.
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	hung.Answer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	hungConfig := remote(hung)
+	hungConfig.Name, hungConfig.Keys.DiscoveryURL = "hung", hung.DiscoveryURL()
+	set, err := issuers.NewSet([]issuers.Config{hungConfig, remote(well)}, nil, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close(nil)
+	token := well.Sign(valid().With(claims{"iss": well.URL}))
+	deadline := time.After(4 * time.Second) // less than the hung issuer's timeouts
+	for {
+		verification, err := set.Verify(t.Context(), token, nil)
+		if err == nil && verification.Claims != nil {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("the well issuer's token is not proven while another hangs: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if _, err := set.Verify(t.Context(), hung.Sign(valid().With(claims{"iss": hung.URL})), nil); err == nil {
+		t.Error("expected the hung issuer's token to be undecided")
+	}
+}
+
+func TestANewSetKeepsTheKeysOfUnchangedIssuers(t *testing.T) {
+	issuer := startIssuer(t, "")
+	before := newSet(t, remote(issuer))
+	changed := remote(issuer)
+	changed.Audiences = []string{"another"}
+	after, err := issuers.NewSet([]issuers.Config{changed}, before, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Close(after)
+	defer after.Close(nil)
+	expectProven(t, after, issuer.Sign(valid().With(claims{"iss": issuer.URL, "aud": "another"})))
+	if _, keys := issuer.Fetches(); keys != 1 {
+		t.Errorf("expected one fetch of the keys in all, got %d", keys)
+	}
+}
+
+func TestANewSetDoesNotKeepKeysFromElsewhere(t *testing.T) {
+	issuer, impostor := startIssuer(t, issuerURL), startIssuer(t, issuerURL)
+	config := remote(impostor)
+	config.Keys.DiscoveryURL = impostor.DiscoveryURL()
+	before := newSet(t, config)
+	config = remote(issuer)
+	config.Keys.DiscoveryURL = issuer.DiscoveryURL()
+	after, err := issuers.NewSet([]issuers.Config{config}, before, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Close(after)
+	defer after.Close(nil)
+	after.AwaitFirstFetch(t.Context())
+	expectProven(t, after, issuer.Sign(valid()))
+	verification, err := after.Verify(t.Context(), impostor.Sign(valid()), nil)
+	if err != nil || verification.Refusal.Code != reason.SignatureInvalid {
+		t.Errorf("expected the former keys to verify nothing, got %q, error %v", verification.Refusal, err)
+	}
+}
+
+func TestDistributedGroups(t *testing.T) {
+	issuer, groups := startIssuer(t, ""), startIssuer(t, "")
+	stranger := startIssuer(t, "")
+	var answer string
+	var bearer string
+	endpoint := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bearer = r.Header.Get("Authorization")
+		if answer == "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(answer + "\n"))
+	}))
+	defer endpoint.Close()
+	config, groupsConfig := remote(issuer), remote(groups)
+	config.GroupsClaim = "groups"
+	groupsConfig.Name, groupsConfig.Audiences = "groups", []string{"of no matter here"}
+	set := newSet(t, config, groupsConfig)
+
+	token := func(changes claims) string {
+		return issuer.Sign(valid().With(claims{
+			"iss":            issuer.URL,
+			"_claim_names":   claims{"groups": "src1"},
+			"_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL, "access_token": "secret"}},
+		}).With(changes))
+	}
+	distributed := valid().With(claims{"iss": groups.URL, "groups": []string{"a", "b"}})
+	for _, test := range []struct {
+		name        string
+		token       string
+		answer      string
+		groups      string
+		code        reason.Code
+		unavailable bool
+	}{
+		{name: "by a configured issuer", token: token(nil), answer: groups.Sign(distributed), groups: `["a","b"]`},
+		{name: "by the token's own issuer", token: token(nil), answer: issuer.Sign(distributed.With(claims{"iss": issuer.URL})), groups: `["a","b"]`},
+		{name: "not looked for where the token has groups", token: token(claims{"groups": []string{"own"}}), groups: `["own"]`},
+		{name: "by an issuer that is not configured", token: token(nil), answer: stranger.Sign(distributed.With(claims{"iss": stranger.URL})), code: reason.MappingFailed},
+		{name: "signed with another issuer's key", token: token(nil), answer: stranger.Sign(distributed), code: reason.MappingFailed},
+		{name: "for another audience", token: token(nil), answer: groups.Sign(distributed.With(claims{"aud": "of no matter here"})), code: reason.MappingFailed},
+		{name: "expired", token: token(nil), answer: groups.Sign(distributed.With(claims{"exp": now.Add(-time.Minute).Unix()})), code: reason.MappingFailed},
+		{name: "without the claim", token: token(nil), answer: groups.Sign(distributed.With(claims{"groups": nil})), code: reason.MappingFailed},
+		{name: "not a JWT", token: token(nil), answer: "hello", code: reason.MappingFailed},
+		{name: "not to be had", token: token(nil), unavailable: true},
+		{name: "kept without TLS", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "http://127.0.0.1:1"}}}), unavailable: true},
+		{name: "of which the source is missing", token: token(claims{"_claim_sources": claims{}}), code: reason.TokenMalformed},
+		{name: "aggregated, which upstream ignores", token: token(claims{"_claim_sources": claims{"src1": claims{"JWT": "a.b.c"}}})},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer, bearer = test.answer, ""
+			verification, err := set.Verify(t.Context(), test.token, nil)
+			if (err != nil) != test.unavailable {
+				t.Fatalf("expected unavailable to be %v, got error %v, refusal %q", test.unavailable, err, verification.Refusal)
+			}
+			if test.unavailable {
+				return
+			}
+			if verification.Refusal.Code != test.code {
+				t.Fatalf("expected %q, got %q", test.code, verification.Refusal)
+			}
+			if test.code != "" {
+				return
+			}
+			got, _ := verification.Claims.Get("groups")
+			if string(got) != test.groups {
+				t.Errorf("expected groups %s, got %s", test.groups, got)
+			}
+			if test.answer != "" && bearer != "Bearer secret" {
+				t.Errorf("expected the source's access token to be sent, got %q", bearer)
+			}
+		})
+	}
+}

@@ -1,0 +1,216 @@
+package issuers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// OpenID Connect Core §15.6.2: Google's iss may lack the scheme.
+const (
+	googleIssuer           = "https://accounts.google.com"
+	googleIssuerSchemeless = "accounts.google.com"
+)
+
+// Options is what a Set needs from its surroundings.
+type Options struct {
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// OnFetch is told of every fetch of keys, from several goroutines; nil means
+	// nobody is.
+	OnFetch func(issuer string, err error)
+}
+
+// Set is the issuers of one configuration. It is immutable and safe for
+// concurrent use; a new configuration is a new Set.
+type Set struct {
+	issuers []*Issuer
+	byURL   map[string]*Issuer
+}
+
+// Verification is what is known of a token after Verify. The zero value is a token
+// of which nothing is known.
+type Verification struct {
+	// Issuer is the one configured for the token's iss, nil where the token is
+	// none of ours. Until Claims are there, only the token says that it is from it.
+	Issuer *Issuer
+	// Claims are what the issuer is proven to have signed, nil if there is no proof.
+	Claims *Claims
+	// Refusal is why there are no claims.
+	Refusal reason.Refusal
+}
+
+// NewSet makes a set of issuers and starts fetching the keys of those whose keys
+// come from elsewhere than in previous, which may be nil. The others go on with
+// the keys they have.
+func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.OnFetch == nil {
+		options.OnFetch = func(string, error) {}
+	}
+	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1)}
+	for _, config := range configs {
+		issuer, err := newIssuer(config, options)
+		if err != nil {
+			return nil, fmt.Errorf("issuer %q: %w", config.Name, err)
+		}
+		if set.byURL[config.URL] != nil {
+			return nil, fmt.Errorf("issuer %q: its URL is another's as well", config.Name)
+		}
+		set.issuers = append(set.issuers, issuer)
+		set.byURL[config.URL] = issuer
+		if config.URL == googleIssuer {
+			set.byURL[googleIssuerSchemeless] = issuer
+		}
+	}
+	for _, issuer := range set.issuers {
+		if old := previous.sameKeys(issuer.config); old != nil {
+			issuer.keys, issuer.client = old.keys, old.client
+			continue
+		}
+		issuer.keys.start()
+	}
+	return set, nil
+}
+
+// sameKeys returns the issuer of s whose keys are had in the very same way.
+func (s *Set) sameKeys(config Config) *Issuer {
+	if s == nil {
+		return nil
+	}
+	old := s.byURL[config.URL]
+	if old == nil || old.config.Name != config.Name || !old.config.Keys.equal(config.Keys) {
+		return nil
+	}
+	return old
+}
+
+// Close ends the background work of the issuers whose keys next, which may be
+// nil, does not go on with. Verify may still be called, and finds the keys as they
+// were.
+func (s *Set) Close(next *Set) {
+	kept := make(map[*keys]bool)
+	if next != nil {
+		for _, issuer := range next.issuers {
+			kept[issuer.keys] = true
+		}
+	}
+	for _, issuer := range s.issuers {
+		if !kept[issuer.keys] {
+			issuer.keys.close()
+			issuer.client.CloseIdleConnections()
+		}
+	}
+}
+
+// AwaitFirstFetch waits until every issuer's first fetch has ended, well or not,
+// or until ctx is done.
+func (s *Set) AwaitFirstFetch(ctx context.Context) {
+	for _, issuer := range s.issuers {
+		select {
+		case <-issuer.keys.first:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Verify finds the issuer configured for the token's iss and has it prove the
+// token. A non-nil error means that it cannot be told whether the token is good,
+// an *Unavailable saying what was missing; it must not be remembered.
+func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verification, error) {
+	untrusted, err := parseToken(token)
+	if err != nil {
+		t.Add("token", trace.Failed, err.Error())
+		return Verification{Refusal: reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}}, nil
+	}
+	untrustedIssuer, err := untrusted.claims.String("iss")
+	if err != nil {
+		t.Add("iss", trace.Failed, err.Error())
+		return Verification{Refusal: reason.Refusal{Code: reason.TokenMalformed, Text: "iss: " + err.Error()}}, nil
+	}
+	issuer := s.byURL[untrustedIssuer]
+	if issuer == nil {
+		text := s.unknownText(untrustedIssuer)
+		t.Add("iss", trace.Failed, text)
+		return Verification{Refusal: reason.Refusal{Code: reason.IssuerUnknown, Text: text}}, nil
+	}
+	t.Add("iss", trace.Passed, issuer.config.URL)
+	verification := Verification{Issuer: issuer}
+	verification.Refusal, err = issuer.verify(ctx, untrusted, issuer.config.Audiences, t)
+	if err != nil {
+		return verification, &Unavailable{Code: reason.KeysUnavailable, Err: err}
+	}
+	if !verification.Refusal.IsZero() {
+		return verification, nil
+	}
+	claims, refusal, err := s.resolveGroups(ctx, issuer, untrusted.claims, t)
+	if err != nil {
+		return verification, &Unavailable{Code: reason.ClaimsUnavailable, Err: err}
+	}
+	verification.Refusal = refusal
+	if refusal.IsZero() {
+		verification.Claims = claims
+	}
+	return verification, nil
+}
+
+// unknownText helps with the two ways in which issuers are most often misspelt.
+func (s *Set) unknownText(untrusted string) string {
+	text := fmt.Sprintf("no issuer is configured for iss %.200q", untrusted)
+	for _, issuer := range s.issuers {
+		if strings.EqualFold(strings.TrimSuffix(issuer.config.URL, "/"), strings.TrimSuffix(untrusted, "/")) {
+			return text + fmt.Sprintf("; %q differs from it in case or in the trailing slash, which count", issuer.config.URL)
+		}
+	}
+	return text
+}
+
+// Unavailable means that something needed to tell good tokens from bad could not
+// be had.
+type Unavailable struct {
+	// Code is KeysUnavailable or ClaimsUnavailable.
+	Code reason.Code
+	Err  error
+}
+
+func (e *Unavailable) Error() string { return e.Err.Error() }
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+// Status is how an issuer's keys are at one moment.
+type Status struct {
+	// Name and URL are the issuer's.
+	Name, URL string
+	// Keys is how many keys can verify a signature; zero while there are none.
+	Keys int
+	// Fetched is when they were last had; zero while there are none.
+	Fetched time.Time
+	// Err is why no token can be verified now, nil if tokens can be.
+	Err error
+	// LastErr is why the last fetch failed, nil if it did not.
+	LastErr error
+}
+
+// Statuses tells how each issuer's keys are, in the order of the configuration.
+func (s *Set) Statuses() []Status {
+	statuses := make([]Status, 0, len(s.issuers))
+	for _, issuer := range s.issuers {
+		status := Status{Name: issuer.config.Name, URL: issuer.config.URL}
+		if current := issuer.keys.current.Load(); current != nil {
+			status.Keys, status.Fetched = current.Len(), current.at
+		}
+		_, status.Err = issuer.keys.get()
+		if err := issuer.keys.lastError(); !errors.Is(err, errNotFetched) {
+			status.LastErr = err
+		}
+		statuses = append(statuses, status)
+	}
+	return statuses
+}

@@ -1,0 +1,367 @@
+package issuers_test
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+const (
+	issuerURL = "https://issuer.example"
+	otherURL  = "https://other.example/"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+type claims = issuertest.Claims
+
+// valid is a claims set that every check accepts.
+func valid() claims {
+	return claims{
+		"iss": issuerURL, "sub": "jane", "aud": "cluster",
+		"exp": now.Add(time.Hour).Unix(), "nbf": now.Unix(), "iat": now.Unix(),
+	}
+}
+
+// fixture is two issuers, with their keys in the configuration.
+type fixture struct {
+	rsa, ec, other, edwards issuertest.Key
+	set                     *issuers.Set
+}
+
+func newFixture(t *testing.T, audiences ...string) *fixture {
+	t.Helper()
+	if len(audiences) == 0 {
+		audiences = []string{"cluster"}
+	}
+	f := &fixture{
+		rsa:     issuertest.NewKey("rsa", jwa.RS256),
+		ec:      issuertest.NewKey("ec", jwa.ES256),
+		other:   issuertest.NewKey("other", jwa.RS256),
+		edwards: issuertest.NewKey("edwards", jwa.EdDSA),
+	}
+	set, err := issuers.NewSet([]issuers.Config{
+		{Name: "main", URL: issuerURL, Audiences: audiences, Keys: issuers.KeysConfig{JWKS: issuertest.KeySet(f.rsa, f.ec, f.edwards)}},
+		{Name: "other", URL: otherURL, Audiences: audiences, Keys: issuers.KeysConfig{JWKS: issuertest.KeySet(f.other)}},
+		{Name: "google", URL: "https://accounts.google.com", Audiences: audiences, Keys: issuers.KeysConfig{JWKS: issuertest.KeySet(f.other)}},
+	}, nil, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close(nil) })
+	set.AwaitFirstFetch(t.Context())
+	f.set = set
+	return f
+}
+
+// segment is the base64url form of a JSON text.
+func segment(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// signWithHeader signs claims under a header that no library would write.
+func signWithHeader(t *testing.T, key issuertest.Key, header, payload string) string {
+	t.Helper()
+	signer, err := jws.NewSigner(key.Algorithm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := segment(header) + "." + segment(payload)
+	signature, err := signer.Sign([]byte(input), key.Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+const plainPayload = `{"iss":"https://issuer.example","sub":"jane","aud":"cluster","exp":4102444800}`
+
+func TestVerifyAccepts(t *testing.T) {
+	f := newFixture(t)
+	withoutKid := issuertest.Key{Algorithm: f.rsa.Algorithm, Private: f.rsa.Private}
+	for name, token := range map[string]string{
+		"an RS256 token": f.rsa.Sign(valid()),
+		"an ES256 token": f.ec.Sign(valid()),
+		"a token without kid, by any of the keys":   withoutKid.Sign(valid()),
+		"a list of audiences, one of them ours":     f.rsa.Sign(valid().With(claims{"aud": []string{"elsewhere", "cluster"}})),
+		"a token that expires this very second":     f.rsa.Sign(valid().With(claims{"exp": now.Unix()})),
+		"exp with a fraction":                       f.rsa.Sign(valid().With(claims{"exp": float64(now.Unix()) + 10.5})),
+		"nbf a minute ahead":                        f.rsa.Sign(valid().With(claims{"nbf": now.Add(time.Minute).Unix()})),
+		"no nbf and no iat":                         f.rsa.Sign(valid().With(claims{"nbf": nil, "iat": nil})),
+		"an issuer whose URL ends in a slash":       f.other.Sign(valid().With(claims{"iss": otherURL})),
+		"Google's issuer with scheme":               f.other.Sign(valid().With(claims{"iss": "https://accounts.google.com"})),
+		"Google's issuer without scheme":            f.other.Sign(valid().With(claims{"iss": "accounts.google.com"})),
+		"header parameters that are ignored":        signWithHeader(t, f.rsa, `{"alg":"RS256","kid":"rsa","typ":"at+jwt","x5t":"AAAA"}`, plainPayload),
+		"a header that offers a key of its own":     signWithHeader(t, f.rsa, `{"alg":"RS256","kid":"rsa","jku":"https://evil.example/keys"}`, plainPayload),
+		"white space around the claims":             signWithHeader(t, f.rsa, `{"alg":"RS256","kid":"rsa"}`, " \n"+plainPayload+"\n"),
+		"claims nested a hundred deep":              signWithHeader(t, f.rsa, `{"alg":"RS256"}`, `{"deep":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`,`+plainPayload[1:]),
+		"a null sub, which upstream takes for none": f.rsa.SignPayload([]byte(`{"sub":null,` + strings.Replace(plainPayload[1:], `"sub":"jane",`, "", 1))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			verification, err := f.set.Verify(t.Context(), token, nil)
+			if err != nil || !verification.Refusal.IsZero() || verification.Claims == nil {
+				t.Fatalf("expected the token to be proven, got refusal %q, error %v", verification.Refusal, err)
+			}
+			if verification.Issuer == nil {
+				t.Fatal("the proven token has no issuer")
+			}
+		})
+	}
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	f := newFixture(t)
+	rs512 := issuertest.Key{ID: "rsa", Algorithm: jwa.RS512, Private: f.rsa.Private}
+	impostor := issuertest.NewKey("rsa", jwa.RS256)
+	unknown := issuertest.NewKey("unknown", jwa.RS256)
+	unnamedImpostor := issuertest.Key{Algorithm: jwa.RS256, Private: impostor.Private}
+	good := f.rsa.Sign(valid())
+	header, rest, _ := strings.Cut(good, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+
+	for _, test := range []struct {
+		name  string
+		token string
+		code  reason.Code
+		text  string // part of the refusal's text
+		ours  bool
+	}{
+		{"an empty token", "", reason.TokenMalformed, "empty", false},
+		{"an opaque token", "ya29.not-a-jwt", reason.TokenMalformed, "not a JWT", false},
+		{"two segments", header + "." + payload, reason.TokenMalformed, "not a JWT", false},
+		{"four segments", good + ".x", reason.TokenMalformed, "not a JWT", false},
+		{"an encrypted token", good + ".x.y", reason.TokenMalformed, "JWE", false},
+		{"JSON serialization", `{"payload":"` + payload + `"}`, reason.TokenMalformed, "JSON serialization", false},
+		{"a token beyond the limit", header + "." + strings.Repeat("A", issuers.MaxTokenBytes) + "." + signature, reason.TokenMalformed, "longer than", false},
+		{"a payload with padding", header + "." + segment(`{"a":1}`) + "==." + signature, reason.TokenMalformed, "base64url", false},
+		{"a payload with a line break", header + "." + payload[:8] + "\n" + payload[8:] + "." + signature, reason.TokenMalformed, "base64url", false},
+		{"a payload with stray bits at its end", header + "." + base64.RawURLEncoding.EncodeToString([]byte("{}"))[:2] + "x." + signature, reason.TokenMalformed, "base64url", false},
+		{"a payload that is no JSON", f.rsa.SignPayload([]byte("hello")), reason.TokenMalformed, "JSON object", false},
+		{"a payload that is a list", f.rsa.SignPayload([]byte(`["` + issuerURL + `"]`)), reason.TokenMalformed, "JSON object", false},
+		{"a payload with something after it", f.rsa.SignPayload([]byte(plainPayload + "{}")), reason.TokenMalformed, "after", false},
+		{"a truncated payload", f.rsa.SignPayload([]byte(plainPayload[:30])), reason.TokenMalformed, "JSON object", false},
+		{"a claim twice", f.rsa.SignPayload([]byte(`{"sub":"root",` + plainPayload[1:])), reason.TokenMalformed, "twice", false},
+		{"a name twice deep in a claim", f.rsa.SignPayload([]byte(`{"x":[{"a":1,"a":2}],` + plainPayload[1:])), reason.TokenMalformed, "twice", false},
+		{"invalid UTF-8", f.rsa.SignPayload([]byte("{\"x\":\"\xff\"," + plainPayload[1:])), reason.TokenMalformed, "JSON object", false},
+		{"enormous nesting", f.rsa.SignPayload([]byte(`{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `,` + plainPayload[1:])), reason.TokenMalformed, "JSON object", false},
+		{"no iss", f.rsa.Sign(valid().With(claims{"iss": nil})), reason.TokenMalformed, "iss", false},
+		{"an iss that is a number", f.rsa.Sign(valid().With(claims{"iss": 5})), reason.TokenMalformed, "iss", false},
+		{"ISS for iss", f.rsa.Sign(valid().With(claims{"iss": nil, "ISS": issuerURL})), reason.TokenMalformed, "iss", false},
+
+		{"an unknown issuer", f.rsa.Sign(valid().With(claims{"iss": "https://stranger.example"})), reason.IssuerUnknown, "stranger.example", false},
+		{"an issuer with a slash too many", f.rsa.Sign(valid().With(claims{"iss": issuerURL + "/"})), reason.IssuerUnknown, "trailing slash", false},
+		{"an issuer with a slash too few", f.other.Sign(valid().With(claims{"iss": strings.TrimSuffix(otherURL, "/")})), reason.IssuerUnknown, "trailing slash", false},
+		{"an issuer in other case", f.rsa.Sign(valid().With(claims{"iss": strings.ToUpper(issuerURL)})), reason.IssuerUnknown, "case", false},
+		{"an issuer with a homoglyph", f.rsa.Sign(valid().With(claims{"iss": "https://іssuer.example"})), reason.IssuerUnknown, "", false},
+		{"a legacy service-account token", f.rsa.Sign(claims{"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:droits:platform"}), reason.IssuerUnknown, "kubernetes/serviceaccount", false},
+
+		{"alg none", segment(`{"alg":"none"}`) + "." + payload + ".", reason.AlgorithmNotAllowed, "none", true},
+		{"alg nOnE", segment(`{"alg":"nOnE"}`) + "." + payload + ".", reason.AlgorithmNotAllowed, "nOnE", true},
+		{"alg rs256", segment(`{"alg":"rs256","kid":"rsa"}`) + "." + payload + "." + signature, reason.AlgorithmNotAllowed, "rs256", true},
+		{"HS256 with the public key as secret", hmacWithPublicKey(t, f.rsa), reason.AlgorithmNotAllowed, "signing key", true},
+		{"EdDSA, which must be configured", f.edwards.Sign(valid()), reason.AlgorithmNotAllowed, "EdDSA", true},
+		{"an algorithm beyond the key's own", rs512.Sign(valid()), reason.SignatureInvalid, "", true},
+		{"ES256 with the RSA key's kid", signWithHeader(t, f.ec, `{"alg":"ES256","kid":"rsa"}`, plainPayload), reason.SignatureInvalid, "", true},
+
+		{"no alg", signWithHeader(t, f.rsa, `{"kid":"rsa"}`, plainPayload), reason.TokenMalformed, "no alg", true},
+		{"an alg that is a list", signWithHeader(t, f.rsa, `{"alg":["RS256"]}`, plainPayload), reason.TokenMalformed, "alg", true},
+		{"alg twice", signWithHeader(t, f.rsa, `{"alg":"none","alg":"RS256"}`, plainPayload), reason.TokenMalformed, "twice", true},
+		{"crit", signWithHeader(t, f.rsa, `{"alg":"RS256","crit":["exp"],"exp":1}`, plainPayload), reason.TokenMalformed, "crit", true},
+		{"an unencoded payload", signWithHeader(t, f.rsa, `{"alg":"RS256","b64":false}`, plainPayload), reason.TokenMalformed, "b64", true},
+		{"a kid that is a number", signWithHeader(t, f.rsa, `{"alg":"RS256","kid":1}`, plainPayload), reason.TokenMalformed, "kid", true},
+		{"a header that is no JSON", "e30x." + payload + "." + signature, reason.TokenMalformed, "header", true},
+		{"a signature with padding", good + "==", reason.TokenMalformed, "signature", true},
+
+		{"a forged signature under a known kid", impostor.Sign(valid()), reason.SignatureInvalid, "", true},
+		{"no signature", header + "." + payload + ".", reason.SignatureInvalid, "", true},
+		{"another payload under a real signature", header + "." + segment(strings.Replace(plainPayload, "jane", "root", 1)) + "." + signature, reason.SignatureInvalid, "", true},
+		{"a forged signature without kid", unnamedImpostor.Sign(valid()), reason.SignatureInvalid, "", true},
+		{"another issuer's key", f.other.Sign(valid()), reason.KeyUnknown, `"other"`, true},
+		{"an unknown kid", unknown.Sign(valid()), reason.KeyUnknown, `"unknown"`, true},
+		{"a kid with a path in it", signWithHeader(t, unknown, `{"alg":"RS256","kid":"../../etc/passwd"}`, plainPayload), reason.KeyUnknown, "", true},
+		{"an ECDSA signature of zeros", signWithHeader(t, f.ec, `{"alg":"ES256","kid":"ec"}`, plainPayload)[:len(segment(`{"alg":"ES256","kid":"ec"}`)+segment(plainPayload))+2] + base64.RawURLEncoding.EncodeToString(make([]byte, 64)), reason.SignatureInvalid, "", true},
+
+		{"another audience", f.rsa.Sign(valid().With(claims{"aud": "elsewhere"})), reason.AudienceMismatch, `expected an aud among ["cluster"], got ["elsewhere"]`, true},
+		{"no audience", f.rsa.Sign(valid().With(claims{"aud": nil})), reason.AudienceMismatch, "got []", true},
+		{"an empty list of audiences", f.rsa.Sign(valid().With(claims{"aud": []string{}})), reason.AudienceMismatch, "", true},
+		{"an audience in other case", f.rsa.Sign(valid().With(claims{"aud": "Cluster"})), reason.AudienceMismatch, "", true},
+		{"an audience that is a number", f.rsa.Sign(valid().With(claims{"aud": 5})), reason.TokenMalformed, "aud", true},
+		{"a sub that is a number", f.rsa.Sign(valid().With(claims{"sub": 5})), reason.TokenMalformed, "sub", true},
+
+		{"an expired token", f.rsa.Sign(valid().With(claims{"exp": now.Add(-time.Second).Unix()})), reason.Expired, "2026-11-22T11:59:59Z", true},
+		{"no exp", f.rsa.Sign(valid().With(claims{"exp": nil})), reason.Expired, "no exp", true},
+		{"exp 0", f.rsa.Sign(valid().With(claims{"exp": 0})), reason.Expired, "1970", true},
+		{"a negative exp", f.rsa.Sign(valid().With(claims{"exp": -5})), reason.Expired, "", true},
+		{"exp as text", f.rsa.Sign(valid().With(claims{"exp": "4102444800"})), reason.TokenMalformed, "exp", true},
+		{"exp beyond all time", f.rsa.Sign(valid().With(claims{"exp": math.MaxInt64})), reason.TokenMalformed, "out of range", true},
+		{"exp beyond all numbers", f.rsa.SignPayload([]byte(strings.Replace(plainPayload, "4102444800", "1e999", 1))), reason.TokenMalformed, "out of range", true},
+		{"an exp that is an object", f.rsa.Sign(valid().With(claims{"exp": map[string]any{}})), reason.TokenMalformed, "exp", true},
+		{"nbf more than a minute ahead", f.rsa.Sign(valid().With(claims{"nbf": now.Add(61 * time.Second).Unix()})), reason.NotYetValid, "2026-11-22T12:01:01Z", true},
+		{"nbf as text", f.rsa.Sign(valid().With(claims{"nbf": "0"})), reason.TokenMalformed, "nbf", true},
+		{"iat as text", f.rsa.Sign(valid().With(claims{"iat": "0"})), reason.TokenMalformed, "iat", true},
+		{"claim names without sources", f.rsa.Sign(valid().With(claims{"_claim_names": claims{"groups": "src1"}})), reason.TokenMalformed, "_claim_names", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			steps := &trace.Trace{}
+			verification, err := f.set.Verify(t.Context(), test.token, steps)
+			if err != nil {
+				t.Fatalf("expected a refusal, got error %v", err)
+			}
+			if verification.Refusal.Code != test.code || !strings.Contains(verification.Refusal.Text, test.text) {
+				t.Errorf("expected %s with %q, got %q", test.code, test.text, verification.Refusal)
+			}
+			if verification.Claims != nil {
+				t.Error("a refused token must not have claims")
+			}
+			if ours := verification.Issuer != nil; ours != test.ours {
+				t.Errorf("expected ours to be %v, got %v", test.ours, ours)
+			}
+			if len(test.token) > 40 && strings.Contains(verification.Refusal.Text, test.token[:40]) {
+				t.Error("the refusal quotes the token")
+			}
+		})
+	}
+}
+
+// hmacWithPublicKey is the classic confusion of keys: a token under HS256 whose
+// secret is the issuer's public key as published.
+func hmacWithPublicKey(t *testing.T, key issuertest.Key) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key.Private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	token, err := jws.Sign([]byte(plainPayload), jws.WithKey(jwa.HS256, secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(token)
+}
+
+func TestVerifyTakesAnyOfSeveralAudiences(t *testing.T) {
+	f := newFixture(t, "first", "second")
+	for audience, allowed := range map[string]bool{"first": true, "second": true, "third": false} {
+		verification, err := f.set.Verify(t.Context(), f.rsa.Sign(valid().With(claims{"aud": audience})), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (verification.Claims != nil) != allowed {
+			t.Errorf("aud %q: expected allowed to be %v, got %q", audience, allowed, verification.Refusal)
+		}
+	}
+}
+
+func TestVerifyTakesOnlyConfiguredAlgorithms(t *testing.T) {
+	edwards := issuertest.NewKey("edwards", jwa.EdDSA)
+	rsa := issuertest.NewKey("rsa", jwa.RS256)
+	set, err := issuers.NewSet([]issuers.Config{{
+		Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Algorithms: []string{"EdDSA"},
+		Keys: issuers.KeysConfig{JWKS: issuertest.KeySet(edwards, rsa)},
+	}}, nil, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close(nil)
+	set.AwaitFirstFetch(t.Context())
+	if verification, _ := set.Verify(t.Context(), edwards.Sign(valid()), nil); verification.Claims == nil {
+		t.Errorf("expected the configured EdDSA to be accepted, got %q", verification.Refusal)
+	}
+	if verification, _ := set.Verify(t.Context(), rsa.Sign(valid()), nil); verification.Refusal.Code != reason.AlgorithmNotAllowed {
+		t.Errorf("expected RS256 to be refused, got %q", verification.Refusal)
+	}
+}
+
+func TestEveryAlgorithmVerifies(t *testing.T) {
+	for _, algorithm := range append(issuers.DefaultAlgorithms(), "EdDSA") {
+		t.Run(algorithm, func(t *testing.T) {
+			key := issuertest.NewKey("key", jwa.SignatureAlgorithm(algorithm))
+			set, err := issuers.NewSet([]issuers.Config{{
+				Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Algorithms: []string{algorithm},
+				Keys: issuers.KeysConfig{JWKS: issuertest.KeySet(key)},
+			}}, nil, issuers.Options{Now: func() time.Time { return now }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer set.Close(nil)
+			set.AwaitFirstFetch(t.Context())
+			if verification, err := set.Verify(t.Context(), key.Sign(valid()), nil); err != nil || verification.Claims == nil {
+				t.Errorf("got refusal %q, error %v", verification.Refusal, err)
+			}
+		})
+	}
+}
+
+func TestKeySetSkipsKeysThatMustNotVerify(t *testing.T) {
+	usable := issuertest.NewKey("usable", jwa.RS256)
+	modified := func(change func(jwk.Key)) string {
+		key := issuertest.NewKey("bad", jwa.RS256).Public()
+		change(key)
+		return mustJSON(t, key)
+	}
+	digest := sha256.Sum256([]byte("secret"))
+	for name, test := range map[string]struct{ key, why string }{
+		"a key for encryption":         {modified(func(k jwk.Key) { _ = k.Set(jwk.KeyUsageKey, "enc") }), `use is "enc"`},
+		"a key for other operations":   {modified(func(k jwk.Key) { _ = k.Set(jwk.KeyOpsKey, jwk.KeyOperationList{jwk.KeyOpWrapKey}) }), "key_ops"},
+		"a key for another algorithm":  {modified(func(k jwk.Key) { _ = k.Set(jwk.AlgorithmKey, "ES256") }), "does not fit"},
+		"a symmetric key":              {`{"kty":"oct","kid":"bad","k":"` + base64.RawURLEncoding.EncodeToString(digest[:]) + `"}`, "not a public key"},
+		"an unknown type of key":       {`{"kty":"quantum","kid":"bad"}`, "known type"},
+		"an RSA key of 1024 bits":      {`{"kty":"RSA","kid":"bad","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(bytesOf(128)) + `"}`, "1024"},
+		"an RSA key with exponent 1":   {modified(func(k jwk.Key) { _ = k.Set("e", []byte{1}) }), "exponent"},
+		"an RSA key with exponent 2^k": {modified(func(k jwk.Key) { _ = k.Set("e", []byte{1, 0}) }), "exponent"},
+		"a point off its curve":        {`{"kty":"EC","crv":"P-256","kid":"bad","x":"` + base64.RawURLEncoding.EncodeToString(bytesOf(32)) + `","y":"` + base64.RawURLEncoding.EncodeToString(bytesOf(32)) + `"}`, ""},
+		"something that is not a key":  {`5`, "known type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, err := issuers.ParseKeySet(fmt.Appendf(nil, `{"keys":[%s,%s]}`, test.key, mustJSON(t, usable.Public())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if set.Len() != 1 || len(set.Skipped()) != 1 || !strings.Contains(set.Skipped()[0].Error(), test.why) {
+				t.Errorf("expected the key to be skipped for %q, got %d keys, skipped %v", test.why, set.Len(), set.Skipped())
+			}
+			if _, err := issuers.ParseKeySet(fmt.Appendf(nil, `{"keys":[%s]}`, test.key)); err == nil {
+				t.Error("expected a set without a usable key to be an error")
+			}
+		})
+	}
+}
+
+func TestKeySetBounds(t *testing.T) {
+	key := mustJSON(t, issuertest.NewKey("usable", jwa.RS256).Public())
+	for name, test := range map[string]struct{ data, text string }{
+		"too many keys":   {`{"keys":[` + strings.Repeat(key+",", 100) + key + `]}`, "more than 100"},
+		"no keys":         {`{"keys":[]}`, "no key"},
+		"no keys member":  {`{}`, "no key"},
+		"not JSON":        {`<html>`, "byte 0"},
+		"keys not a list": {`{"keys":{}}`, "wrong type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := issuers.ParseKeySet([]byte(test.data)); err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("expected an error with %q, got %v", test.text, err)
+			}
+		})
+	}
+}
+
+// bytesOf returns n bytes of which the first has its top bit set.
+func bytesOf(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = 0xc3
+	}
+	return data
+}

@@ -1,0 +1,81 @@
+// Package reason is the closed vocabulary of why a token was not accepted.
+//
+// The same word appears in status.error, in the log, in the metric label and in
+// an explanation, so that whoever meets one can look it up in the others. New
+// words are added at the end and never change their meaning.
+package reason
+
+// Code is one word of the closed list below.
+type Code string
+
+const (
+	// TokenMalformed: the token is not a signed JWT in compact serialization
+	// (RFC 7515 §3.1, RFC 7519 §7.2), or a registered claim has the wrong type.
+	TokenMalformed Code = "TokenMalformed"
+	// IssuerUnknown: the token's iss is not one that the configuration trusts.
+	IssuerUnknown Code = "IssuerUnknown"
+	// AlgorithmNotAllowed: the header's alg is not one that the configuration
+	// allows for this issuer (RFC 8725 §3.1).
+	AlgorithmNotAllowed Code = "AlgorithmNotAllowed"
+	// KeyUnknown: the issuer publishes no usable key with the token's kid.
+	KeyUnknown Code = "KeyUnknown"
+	// SignatureInvalid: the issuer's key did not make this signature.
+	SignatureInvalid Code = "SignatureInvalid"
+	// KeysUnavailable: the issuer's keys could not be had, so nothing is known of
+	// the token. Never cached, by nobody.
+	KeysUnavailable Code = "KeysUnavailable"
+	// ClaimsUnavailable: the token is proven, but its distributed claims (OpenID
+	// Connect Core §5.6.2) could not be fetched. Never cached, by nobody.
+	ClaimsUnavailable Code = "ClaimsUnavailable"
+	// AudienceMismatch: no aud of the token is one of the issuer's audiences.
+	AudienceMismatch Code = "AudienceMismatch"
+	// Expired: exp has passed, or is missing.
+	Expired Code = "Expired"
+	// NotYetValid: nbf lies more than a minute ahead.
+	NotYetValid Code = "NotYetValid"
+	// MappingFailed: a claim or expression did not produce the user, its groups,
+	// uid or extras.
+	MappingFailed Code = "MappingFailed"
+	// EmailNotVerified: the e-mail address that would be the username is not
+	// verified by the issuer.
+	EmailNotVerified Code = "EmailNotVerified"
+	// ClaimRuleFailed: a claimValidationRules entry did not hold.
+	ClaimRuleFailed Code = "ClaimRuleFailed"
+	// UserRuleFailed: a userValidationRules entry did not hold.
+	UserRuleFailed Code = "UserRuleFailed"
+	// ReservedName: the user or a group would begin with "system:".
+	ReservedName Code = "ReservedName"
+)
+
+// Allowed is what stands in a metric label or log line in a code's place when
+// the token was accepted. It is not the code of a refusal.
+const Allowed = "Allowed"
+
+// Codes lists every code a decision can carry, in the order in which the checks
+// run.
+func Codes() []Code {
+	return []Code{
+		TokenMalformed, IssuerUnknown, AlgorithmNotAllowed, KeysUnavailable, KeyUnknown, SignatureInvalid,
+		AudienceMismatch, Expired, NotYetValid, ClaimsUnavailable, MappingFailed, EmailNotVerified,
+		ClaimRuleFailed, UserRuleFailed, ReservedName,
+	}
+}
+
+// Refusal says why a token was not accepted. The zero value refuses nothing.
+type Refusal struct {
+	Code Code
+	// Text is one sentence for people. It may name claims and their values, never
+	// the token or a part of it.
+	Text string
+}
+
+// IsZero reports whether r refuses nothing.
+func (r Refusal) IsZero() bool { return r.Code == "" }
+
+// String is "text (Code)".
+func (r Refusal) String() string {
+	if r.IsZero() {
+		return ""
+	}
+	return r.Text + " (" + string(r.Code) + ")"
+}
