@@ -1,0 +1,208 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	celgo "github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types/ref"
+	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+	"k8s.io/apiserver/pkg/authentication/token/jwt"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+func mappingFailed(field string, err error) reason.Refusal {
+	return reason.Refusal{Code: reason.MappingFailed, Text: fmt.Sprintf("claimMappings.%s: %v", field, err)}
+}
+
+// mapUsername sets the user's name. It must be text, and not be empty.
+func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
+	mapping := p.mappings.Username
+	if p.expressions.Username != nil {
+		result, err := p.expressions.Username.EvalClaimMapping(ctx, r.value)
+		if err != nil {
+			return mappingFailed("username", err)
+		}
+		name, ok := result.EvalResult.Value().(string)
+		if !ok {
+			return mappingFailed("username", errors.New("the expression must return text"))
+		}
+		r.user.Name = name
+	} else {
+		name, err := r.claims.String(mapping.Claim)
+		if err != nil {
+			return mappingFailed("username", fmt.Errorf("claim %q: %w", mapping.Claim, err))
+		}
+		if refusal := checkEmail(mapping.Claim, r); !refusal.IsZero() {
+			return refusal
+		}
+		r.user.Name = prefix(mapping.Prefix) + name
+	}
+	if r.user.Name == "" {
+		return mappingFailed("username", errors.New("the username would be empty"))
+	}
+	return reason.Refusal{}
+}
+
+// checkEmail is upstream's rule for usernames from the claim "email" (OpenID
+// Connect Core §5.1): if the issuer says whether it verified the address, it must
+// have. An expression has to say so itself, which validation sees to.
+func checkEmail(usernameClaim string, r *review) reason.Refusal {
+	const verifiedClaim = "email_verified"
+	if usernameClaim != "email" || !r.claims.Has(verifiedClaim) {
+		return reason.Refusal{}
+	}
+	verified, err := r.claims.Bool(verifiedClaim)
+	switch {
+	case err != nil:
+		return reason.Refusal{Code: reason.EmailNotVerified, Text: verifiedClaim + ": " + err.Error()}
+	case !verified:
+		return reason.Refusal{Code: reason.EmailNotVerified, Text: "the issuer says that the email is not verified (email_verified is false)"}
+	}
+	return reason.Refusal{}
+}
+
+func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
+	mapping := p.mappings.Groups
+	if mapping.Claim != "" && r.claims.Has(mapping.Claim) {
+		groups, err := r.claims.Strings(mapping.Claim)
+		if err != nil {
+			return mappingFailed("groups", fmt.Errorf("claim %q: %w", mapping.Claim, err))
+		}
+		if prefix := prefix(mapping.Prefix); prefix != "" {
+			for i := range groups {
+				groups[i] = prefix + groups[i]
+			}
+		}
+		r.user.Groups = groups
+		return reason.Refusal{}
+	}
+	if p.expressions.Groups == nil {
+		return reason.Refusal{}
+	}
+	result, err := p.expressions.Groups.EvalClaimMapping(ctx, r.value)
+	if err != nil {
+		return mappingFailed("groups", err)
+	}
+	if r.user.Groups, err = stringList(result.EvalResult); err != nil {
+		return mappingFailed("groups", err)
+	}
+	return reason.Refusal{}
+}
+
+func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
+	mapping := p.mappings.UID
+	if mapping.Claim != "" {
+		uid, err := r.claims.String(mapping.Claim)
+		if err != nil {
+			return mappingFailed("uid", fmt.Errorf("claim %q: %w", mapping.Claim, err))
+		}
+		r.user.UID = uid
+		return reason.Refusal{}
+	}
+	if p.expressions.UID == nil {
+		return reason.Refusal{}
+	}
+	result, err := p.expressions.UID.EvalClaimMapping(ctx, r.value)
+	if err != nil {
+		return mappingFailed("uid", err)
+	}
+	uid, ok := result.EvalResult.Value().(string)
+	if !ok {
+		return mappingFailed("uid", errors.New("the expression must return text"))
+	}
+	r.user.UID = uid
+	return reason.Refusal{}
+}
+
+// mapExtra sets the user's extras, and the id of the credential where the token
+// has a jti (RFC 7519 §4.1.7).
+func (p *Policy) mapExtra(ctx context.Context, r *review) reason.Refusal {
+	extra := make(map[string][]string)
+	if jti, err := r.claims.String("jti"); err == nil {
+		if id := jwt.CredentialIDForJTI(jti); id != "" {
+			extra[user.CredentialIDKey] = []string{id}
+		}
+	}
+	if p.expressions.Extra != nil {
+		results, err := p.expressions.Extra.EvalClaimMappings(ctx, r.value)
+		if err != nil {
+			return mappingFailed("extra", err)
+		}
+		for _, result := range results {
+			mapping, ok := result.ExpressionAccessor.(*authenticationcel.ExtraMappingExpression)
+			if !ok {
+				return mappingFailed("extra", fmt.Errorf("unexpected expression %T", result.ExpressionAccessor))
+			}
+			values, err := stringList(result.EvalResult)
+			if err != nil {
+				return mappingFailed("extra", fmt.Errorf("%s: %w", mapping.Key, err))
+			}
+			if len(values) > 0 {
+				extra[mapping.Key] = values
+			}
+		}
+	}
+	if len(extra) > 0 {
+		r.user.Extra = extra
+	}
+	return reason.Refusal{}
+}
+
+func prefix(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
+}
+
+var errNotStringList = errors.New("the expression must return text or a list of text")
+
+// stringList reads text or a list of text. "", [] and null are no text, and empty
+// members are left out.
+func stringList(value ref.Val) ([]string, error) {
+	switch value.Type().TypeName() {
+	case celgo.NullType.TypeName():
+		return nil, nil
+	case celgo.StringType.TypeName():
+		return nonEmpty([]string{value.Value().(string)}), nil
+	case celgo.ListType(nil).TypeName():
+	default:
+		return nil, errNotStringList
+	}
+	var texts []string
+	switch list := value.Value().(type) {
+	case []any:
+		for _, member := range list {
+			text, ok := member.(string)
+			if !ok {
+				return nil, errNotStringList
+			}
+			texts = append(texts, text)
+		}
+	case []ref.Val:
+		for _, member := range list {
+			text, ok := member.Value().(string)
+			if !ok {
+				return nil, errNotStringList
+			}
+			texts = append(texts, text)
+		}
+	default:
+		return nil, errNotStringList
+	}
+	return nonEmpty(texts), nil
+}
+
+// nonEmpty returns the texts that are not empty, nil where there are none.
+func nonEmpty(texts []string) []string {
+	texts = slices.DeleteFunc(texts, func(text string) bool { return text == "" })
+	if len(texts) == 0 {
+		return nil
+	}
+	return texts
+}

@@ -1,0 +1,115 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/apis/apiserver/validation"
+	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// That mappings and rules mean what they mean to kube-apiserver is tested where
+// both can be given the same token, in package tokenreview.
+
+func text(s string) *string { return &s }
+
+// authenticator maps sub and groups, and has a rule of each kind.
+func authenticator() apiserver.JWTAuthenticator {
+	return apiserver.JWTAuthenticator{
+		Issuer: apiserver.Issuer{URL: "https://issuer.example", Audiences: []string{"a"}},
+		ClaimMappings: apiserver.ClaimMappings{
+			Username: apiserver.PrefixedClaimOrExpression{Claim: "sub", Prefix: text("")},
+			Groups:   apiserver.PrefixedClaimOrExpression{Expression: "has(claims.groups) ? claims.groups : []"},
+		},
+		ClaimValidationRules: []apiserver.ClaimValidationRule{
+			{Claim: "hd", RequiredValue: "example.com"},
+			{Expression: "claims.ok == true", Message: "must be ok"},
+		},
+		UserValidationRules: []apiserver.UserValidationRule{{Expression: "user.username != 'nobody'", Message: "must be somebody"}},
+	}
+}
+
+func newPolicy(t *testing.T, allowReservedNames bool) *policy.Policy {
+	t.Helper()
+	config := policy.Config{Authenticator: authenticator(), AllowReservedNames: allowReservedNames}
+	expressions, errs := validation.CompileAndValidateJWTAuthenticator(authenticationcel.NewDefaultCompiler(), config.Authenticator, nil)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	config.Expressions = expressions
+	return policy.New(config)
+}
+
+func newClaims(t *testing.T, payload string) *issuers.Claims {
+	t.Helper()
+	claims, err := issuers.NewClaims([]byte(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+func TestTheZeroDecisionDenies(t *testing.T) {
+	if decision := (policy.Decision{}); decision.User != nil {
+		t.Error("the zero decision names a user")
+	}
+}
+
+func TestDecide(t *testing.T) {
+	strict, lenient := newPolicy(t, false), newPolicy(t, true)
+	for _, test := range []struct {
+		name   string
+		policy *policy.Policy
+		claims string
+		user   *user.DefaultInfo
+		code   reason.Code
+		checks string // as the trace has them
+	}{
+		{"a user", strict, `{"sub":"jane","groups":["a"],"hd":"example.com","ok":true}`, &user.DefaultInfo{Name: "jane", Groups: []string{"a"}}, "",
+			"username groups uid extra required claims claimValidationRules userValidationRules reservedNames"},
+		{"the first check that fails ends it", strict, `{"sub":"nobody","groups":5}`, nil, reason.MappingFailed, "username groups!"},
+		{"a claim that is required", strict, `{"sub":"jane","ok":true}`, nil, reason.ClaimRuleFailed, "username groups uid extra required claims!"},
+		{"a claim rule", strict, `{"sub":"jane","hd":"example.com","ok":false}`, nil, reason.ClaimRuleFailed, "username groups uid extra required claims claimValidationRules!"},
+		{"a user rule", strict, `{"sub":"nobody","hd":"example.com","ok":true}`, nil, reason.UserRuleFailed, "username groups uid extra required claims claimValidationRules userValidationRules!"},
+		{"a reserved username", strict, `{"sub":"system:admin","hd":"example.com","ok":true}`, nil, reason.ReservedName, "username groups uid extra required claims claimValidationRules userValidationRules reservedNames!"},
+		{"a reserved group", strict, `{"sub":"jane","groups":["a","system:masters"],"hd":"example.com","ok":true}`, nil, reason.ReservedName, "username groups uid extra required claims claimValidationRules userValidationRules reservedNames!"},
+		{"a name that only looks reserved", strict, `{"sub":"systemd","groups":["System:masters"],"hd":"example.com","ok":true}`, &user.DefaultInfo{Name: "systemd", Groups: []string{"System:masters"}}, "",
+			"username groups uid extra required claims claimValidationRules userValidationRules reservedNames"},
+		{"reserved names where they are allowed", lenient, `{"sub":"system:admin","groups":["system:masters"],"hd":"example.com","ok":true}`, &user.DefaultInfo{Name: "system:admin", Groups: []string{"system:masters"}}, "",
+			"username groups uid extra required claims claimValidationRules userValidationRules reservedNames"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			claims := newClaims(t, test.claims)
+			steps := &trace.Trace{}
+			decision := test.policy.Decide(t.Context(), claims, steps)
+			if diff := cmp.Diff(test.user, decision.User); diff != "" || decision.Refusal.Code != test.code {
+				t.Errorf("expected code %q, got %q; expected -, got +:\n%s", test.code, decision.Refusal, diff)
+			}
+			var checks []string
+			for _, step := range steps.Steps() {
+				name := step.Check
+				if step.Outcome == trace.Failed {
+					name += "!"
+					if step.Detail != decision.Refusal.Text {
+						t.Errorf("expected the failed step to say why, got %q", step.Detail)
+					}
+				}
+				checks = append(checks, name)
+			}
+			if got := strings.Join(checks, " "); got != test.checks {
+				t.Errorf("expected the checks %q, got %q", test.checks, got)
+			}
+			if untraced := test.policy.Decide(t.Context(), claims, nil); untraced.Refusal != decision.Refusal {
+				t.Errorf("expected the same without a trace, got %q", untraced.Refusal)
+			}
+		})
+	}
+}

@@ -1,0 +1,28 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+// reservedPrefix begins the names that Kubernetes itself gives out. The API server
+// takes over what a webhook says, system:masters included.
+const reservedPrefix = "system:"
+
+func (p *Policy) checkReservedNames(_ context.Context, r *review) reason.Refusal {
+	if p.allowReservedNames {
+		return reason.Refusal{}
+	}
+	if strings.HasPrefix(r.user.Name, reservedPrefix) {
+		return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the username %.200q begins with %q", r.user.Name, reservedPrefix)}
+	}
+	for _, group := range r.user.Groups {
+		if strings.HasPrefix(group, reservedPrefix) {
+			return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the group %.200q begins with %q", group, reservedPrefix)}
+		}
+	}
+	return reason.Refusal{}
+}
