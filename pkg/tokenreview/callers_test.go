@@ -1,0 +1,186 @@
+package tokenreview_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tokenreview.dev/webhook/pkg/tokenreview"
+)
+
+// authority signs client certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{key: newKey(t)}
+	a.certificate = a.create(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}, a.key)
+	return a
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) create(t *testing.T, template *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	parent := a.certificate
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+func (a *authority) options() x509.VerifyOptions {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.certificate)
+	return x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+}
+
+// client makes a client certificate; end is when it ends, from now.
+func (a *authority) client(t *testing.T, usage x509.ExtKeyUsage, end time.Duration) *tls.Certificate {
+	t.Helper()
+	key := newKey(t)
+	certificate := a.create(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "kube-apiserver"}, ExtKeyUsage: []x509.ExtKeyUsage{usage}, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(end),
+	}, key)
+	return &tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
+}
+
+// gate is a server behind Callers whose client CA and clock can be changed.
+type gate struct {
+	*httptest.Server
+	options atomic.Pointer[x509.VerifyOptions]
+	ahead   atomic.Int64
+}
+
+func newGate(t *testing.T, ca *authority) *gate {
+	t.Helper()
+	g := &gate{}
+	options := ca.options()
+	g.options.Store(&options)
+	callers := tokenreview.NewCallers(
+		func() (x509.VerifyOptions, bool) { return *g.options.Load(), true },
+		func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) })
+	g.Server = httptest.NewUnstartedServer(callers.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "in")
+	})))
+	g.EnableHTTP2 = true
+	g.Config.ConnContext = callers.ConnContext
+	g.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	g.StartTLS()
+	t.Cleanup(g.Close)
+	return g
+}
+
+func (g *gate) client(t *testing.T, certificate *tls.Certificate) *http.Client {
+	t.Helper()
+	client := g.Client()
+	transport := client.Transport.(*http.Transport).Clone()
+	if certificate != nil {
+		// Given even where the server's hint names another CA, as a hostile caller may.
+		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return certificate, nil
+		}
+	}
+	return &http.Client{Transport: transport}
+}
+
+func (g *gate) get(t *testing.T, client *http.Client) (int, string) {
+	t.Helper()
+	response, err := client.Get(g.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestCallers(t *testing.T) {
+	ca, stranger := newAuthority(t), newAuthority(t)
+	g := newGate(t, ca)
+	for _, test := range []struct {
+		name        string
+		certificate *tls.Certificate
+		code        int
+		body        string
+	}{
+		{"a client certificate of the client CA", ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 200, "in"},
+		{"no client certificate", nil, 401, `"reason":"Unauthorized"`},
+		{"a client certificate of another CA", stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 403, `"reason":"Forbidden"`},
+		{"a serving certificate of the client CA", ca.client(t, x509.ExtKeyUsageServerAuth, time.Hour), 403, `"reason":"Forbidden"`},
+		{"an expired client certificate", ca.client(t, x509.ExtKeyUsageClientAuth, -time.Hour), 403, `"reason":"Forbidden"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			client := g.client(t, test.certificate)
+			for range 2 { // on a connection that is known as well
+				if code, body := g.get(t, client); code != test.code || !strings.Contains(body, test.body) {
+					t.Errorf("expected %d with %q, got %d %q", test.code, test.body, code, body)
+				}
+			}
+		})
+	}
+}
+
+func TestAWithdrawnClientCACutsOffOpenConnections(t *testing.T) {
+	ca := newAuthority(t)
+	g := newGate(t, ca)
+	client := g.client(t, ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour))
+	if code, _ := g.get(t, client); code != 200 {
+		t.Fatalf("expected 200, got %d", code)
+	}
+	options := newAuthority(t).options()
+	g.options.Store(&options)
+	if code, _ := g.get(t, client); code != 403 {
+		t.Errorf("expected 403 once the CA is replaced, got %d", code)
+	}
+}
+
+func TestAClientCertificateThatEndsCutsOffItsConnection(t *testing.T) {
+	ca := newAuthority(t)
+	g := newGate(t, ca)
+	client := g.client(t, ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour))
+	if code, _ := g.get(t, client); code != 200 {
+		t.Fatalf("expected 200, got %d", code)
+	}
+	g.ahead.Store(int64(2 * time.Hour))
+	if code, _ := g.get(t, client); code != 403 {
+		t.Errorf("expected 403 once the certificate has ended, got %d", code)
+	}
+}

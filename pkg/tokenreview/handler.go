@@ -1,0 +1,141 @@
+package tokenreview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tokenreview.dev/webhook/pkg/issuers"
+)
+
+// maxBodyBytes is the largest TokenReview that is read: the longest token, each
+// byte escaped at worst twofold, and room for the rest.
+const maxBodyBytes = 2*issuers.MaxTokenBytes + 16<<10
+
+// Handler answers TokenReviews POSTed to it, in the version they come in. It is
+// safe for concurrent use.
+type Handler struct {
+	reviewer *Reviewer
+	log      *slog.Logger
+}
+
+// NewHandler returns a handler that answers as reviewer decides.
+func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
+	return &Handler{reviewer: reviewer, log: log}
+}
+
+// untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
+// v1beta1 agree on it). Other members are ignored, as the API server would.
+type untrustedReview struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Spec       struct {
+		Token     string   `json:"token"`
+		Audiences []string `json:"audiences"`
+	} `json:"spec"`
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer h.recover(w, r)
+	request, status := decode(w, r)
+	if status != nil {
+		writeStatus(w, status)
+		return
+	}
+	answer := h.reviewer.Review(r.Context(), request.Spec.Token, request.Spec.Audiences, nil)
+	h.logAnswer(r.Context(), &answer)
+	writeReview(w, request.APIVersion, &answer)
+}
+
+// logAnswer logs at info what only a trusted issuer's token can cause, and at
+// debug what any stranger can cause as often as he likes.
+func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
+	level := slog.LevelDebug
+	if answer.Proven && answer.User == nil || answer.Undecided {
+		level = slog.LevelInfo
+	}
+	if !h.log.Enabled(ctx, level) {
+		return
+	}
+	attributes := []slog.Attr{slog.String("issuer", answer.Issuer), slog.String("reason", answer.Reason())}
+	if answer.User != nil {
+		attributes = append(attributes, slog.String("username", answer.User.Name))
+	} else {
+		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
+	}
+	h.log.LogAttrs(ctx, level, "token reviewed", attributes...)
+}
+
+// recover turns a panic into a 500, which kube-apiserver retries, and a log line
+// that holds nothing of the request.
+func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(p)
+	default:
+		h.log.ErrorContext(r.Context(), "panic while reviewing a token", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		writeStatus(w, newStatus(http.StatusInternalServerError, metav1.StatusReasonInternalError, "internal error"))
+	}
+}
+
+// decode reads a TokenReview, or says why it is none.
+func decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.Status) {
+	var request untrustedReview
+	badRequest := func(format string, args ...any) (untrustedReview, *metav1.Status) {
+		return untrustedReview{}, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...))
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return request, newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
+			"the body must be a TokenReview with Content-Type: application/json")
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return request, newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
+				fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes))
+		}
+		return badRequest("the body could not be read")
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
+		// Without the error's own text, which may quote the token.
+		var syntactic *jsontext.SyntacticError
+		if errors.As(err, &syntactic) {
+			return badRequest("the body is not JSON: error at byte %d", syntactic.ByteOffset)
+		}
+		var semantic *json.SemanticError
+		if errors.As(err, &semantic) {
+			return badRequest("the body is not a TokenReview: wrong type at %q", semantic.JSONPointer)
+		}
+		return badRequest("the body is not a TokenReview")
+	}
+	if request.Kind != "TokenReview" {
+		return badRequest("expected kind TokenReview, got %.50q", request.Kind)
+	}
+	switch request.APIVersion {
+	case authenticationv1.SchemeGroupVersion.String(), authenticationv1beta1.SchemeGroupVersion.String():
+		return request, nil
+	default:
+		return badRequest("expected apiVersion %s or %s, got %.50q",
+			authenticationv1.SchemeGroupVersion, authenticationv1beta1.SchemeGroupVersion, request.APIVersion)
+	}
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBodyBytes {
+		return nil, &http.MaxBytesError{Limit: maxBodyBytes}
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+}

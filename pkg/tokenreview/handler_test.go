@@ -1,0 +1,310 @@
+package tokenreview_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
+
+	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/pkg/config"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/tokenreview"
+)
+
+// served is a handler over one issuer named "main", and what it has logged.
+type served struct {
+	issuer  *issuertest.Issuer
+	handler *tokenreview.Handler
+	log     *bytes.Buffer
+}
+
+func serve(t *testing.T) *served {
+	t.Helper()
+	issuer := issuertest.Start("https://issuer.example")
+	t.Cleanup(issuer.Close)
+	return serveFor(t, issuer)
+}
+
+func serveFor(t *testing.T, issuer *issuertest.Issuer) *served {
+	t.Helper()
+	configuration := string(authentication(issuer, `
+claimMappings:
+  username: {claim: sub, prefix: "oidc:"}
+  groups: {claim: groups, prefix: ""}
+  uid: {claim: sub}
+  extra: [{key: example.com/team, valueExpression: "has(claims.team) ? claims.team : ''"}]
+claimValidationRules:
+- {claim: hd, requiredValue: example.com}
+`)) + `---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: main}
+spec: {issuer: "https://issuer.example"}
+`
+	reviewer, _ := newReviewer(t, []byte(configuration))
+	log := &bytes.Buffer{}
+	handler := tokenreview.NewHandler(reviewer, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	return &served{issuer: issuer, handler: handler, log: log}
+}
+
+func (s *served) sign(changes claims) string {
+	return s.issuer.Sign(claims{
+		"aud": []string{"cluster", "extra"}, "sub": "jane", "hd": "example.com", "jti": "id-1",
+		"groups": []string{"devs"}, "team": "red", "exp": time.Now().Add(time.Hour).Unix(),
+	}.With(changes))
+}
+
+func review(apiVersion, token string, audiences ...string) string {
+	body, err := json.Marshal(map[string]any{
+		"kind": "TokenReview", "apiVersion": apiVersion,
+		"spec":   map[string]any{"token": token, "audiences": audiences},
+		"status": map[string]any{"user": map[string]any{}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return string(body)
+}
+
+func (s *served) post(contentType, body string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodPost, "/authenticate?timeout=30s", strings.NewReader(body))
+	request.Header.Set("Content-Type", contentType)
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request)
+	return recorder
+}
+
+func TestAnswers(t *testing.T) {
+	s := serve(t)
+	stranger := issuertest.NewKey("stranger", "RS256")
+	for _, version := range []string{"authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"} {
+		for _, test := range []struct {
+			name, body, status string
+		}{
+			{"a token that is allowed", review(version, s.sign(nil)),
+				`{"authenticated":true,"user":{"username":"oidc:jane","uid":"jane","groups":["devs"],"extra":{"authentication.kubernetes.io/credential-id":["JTI=id-1"],"example.com/team":["red"]}}}`},
+			{"an allowed token for one of the audiences asked about", review(version, s.sign(claims{"jti": nil, "team": nil, "groups": nil}), "elsewhere", "extra"),
+				`{"authenticated":true,"user":{"username":"oidc:jane","uid":"jane"},"audiences":["extra"]}`},
+			{"an allowed token for none of the audiences asked about", review(version, s.sign(claims{"jti": nil, "team": nil, "groups": nil}), "elsewhere"),
+				`{"authenticated":true,"user":{"username":"oidc:jane","uid":"jane"}}`},
+			{"a token of ours that is refused", review(version, s.sign(claims{"hd": "evil.com"})),
+				`{"user":{},"error":"main: claim \"hd\" is required to be \"example.com\", got \"evil.com\" (ClaimRuleFailed)"}`},
+			{"a token that says it is ours", review(version, stranger.Sign(claims{"iss": s.issuer.URL})),
+				`{"user":{},"error":"main: the issuer publishes no usable key with kid \"stranger\" (KeyUnknown)"}`},
+			{"an opaque token", review(version, "opaque"), `{"user":{}}`},
+			{"an empty token", review(version, ""), `{"user":{}}`},
+			{"no spec", `{"kind":"TokenReview","apiVersion":"` + version + `"}`, `{"user":{}}`},
+			{"a token of an issuer that is not configured", review(version, s.sign(claims{"iss": "https://stranger.example"})), `{"user":{}}`},
+			{"members that nobody knows", strings.Replace(review(version, "opaque"), "{", `{"future":[1],`, 1), `{"user":{}}`},
+		} {
+			t.Run(version+"/"+test.name, func(t *testing.T) {
+				answer := s.post("application/json; charset=utf-8", test.body)
+				if answer.Code != http.StatusOK {
+					t.Fatalf("expected 200, got %d: %s", answer.Code, answer.Body)
+				}
+				expected := `{"kind":"TokenReview","apiVersion":"` + version + `","metadata":{},"spec":{},"status":` + test.status + `}`
+				if diff := cmp.Diff(expected, answer.Body.String()); diff != "" {
+					t.Errorf("expected -, got +:\n%s", diff)
+				}
+				if got := answer.Header().Get("Content-Type"); got != "application/json" {
+					t.Errorf("expected application/json, got %q", got)
+				}
+			})
+		}
+	}
+}
+
+func TestKeysThatAreMissingLeaveATokenUndecided(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	t.Cleanup(issuer.Close)
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	s := serveFor(t, issuer)
+	answer := s.post("application/json", review("authentication.k8s.io/v1", s.sign(nil)))
+	var got authenticationv1.TokenReview
+	if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Code != http.StatusOK || got.Status.Authenticated || !strings.HasPrefix(got.Status.Error, "main: no keys yet: ") || !strings.HasSuffix(got.Status.Error, " (KeysUnavailable)") {
+		t.Errorf("expected an error with the code KeysUnavailable, got %d %+v", answer.Code, got.Status)
+	}
+}
+
+func TestWhatIsNoTokenReview(t *testing.T) {
+	s := serve(t)
+	token := s.sign(nil)
+	good := review("authentication.k8s.io/v1", token)
+	for _, test := range []struct {
+		name, contentType, body string
+		code                    int
+		message                 string
+	}{
+		{"a form, as curl sends by default", "application/x-www-form-urlencoded", good, 415, "Content-Type: application/json"},
+		{"no content type", "", good, 415, "Content-Type"},
+		{"protobuf", "application/vnd.kubernetes.protobuf", good, 415, "Content-Type"},
+		{"no body", "application/json", "", 400, "not JSON"},
+		{"a truncated body", "application/json", good[:len(good)/2], 400, "not JSON"},
+		{"something after the body", "application/json", good + "{}", 400, "not JSON"},
+		{"a list", "application/json", "[" + good + "]", 400, "not a TokenReview"},
+		{"a token that is a number", "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":5}}`, 400, "/spec/token"},
+		{"audiences that are text", "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"audiences":"a"}}`, 400, "/spec/audiences"},
+		{"the token twice", "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"a","token":"` + token + `"}}`, 400, "not"},
+		{"invalid UTF-8", "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"` + "\xff" + `"}}`, 400, "not JSON"},
+		{"another kind", "application/json", strings.Replace(good, "TokenReview", "SubjectAccessReview", 1), 400, `expected kind TokenReview, got "SubjectAccessReview"`},
+		{"kind in other case", "application/json", strings.Replace(good, `"kind"`, `"Kind"`, 1), 400, `got ""`},
+		{"another version", "application/json", strings.Replace(good, "/v1", "/v2", 1), 400, `authentication.k8s.io/v1 or authentication.k8s.io/v1beta1, got "authentication.k8s.io/v2"`},
+		{"a body beyond the limit", "application/json", review("authentication.k8s.io/v1", strings.Repeat("a", 3*issuers.MaxTokenBytes)), 413, "larger than"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer := s.post(test.contentType, test.body)
+			if answer.Code != test.code || !strings.Contains(answer.Body.String(), strings.ReplaceAll(test.message, `"`, `\"`)) {
+				t.Errorf("expected %d with %q, got %d: %s", test.code, test.message, answer.Code, answer.Body)
+			}
+			var status struct{ Kind, Status string }
+			if err := json.Unmarshal(answer.Body.Bytes(), &status); err != nil || status.Kind != "Status" || status.Status != "Failure" {
+				t.Errorf("expected a Kubernetes Status, got %s", answer.Body)
+			}
+			if strings.Contains(answer.Body.String(), token[:30]) {
+				t.Error("the answer echoes the token")
+			}
+		})
+	}
+	t.Run("a body beyond the limit that does not say its size", func(t *testing.T) {
+		request := httptest.NewRequest(http.MethodPost, "/authenticate", io.MultiReader(strings.NewReader(`{"x":"`), strings.NewReader(strings.Repeat("a", 3*issuers.MaxTokenBytes))))
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		s.handler.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("expected 413, got %d", recorder.Code)
+		}
+	})
+}
+
+// The longest token whose every byte is escaped, as JSON allows, still fits.
+func TestTheLongestTokenIsRead(t *testing.T) {
+	s := serve(t)
+	answer := s.post("application/json", review("authentication.k8s.io/v1", strings.Repeat(`"`, issuers.MaxTokenBytes)))
+	if answer.Code != http.StatusOK {
+		t.Errorf("expected 200, got %d: %s", answer.Code, answer.Body)
+	}
+}
+
+func TestNothingOfATokenIsLoggedOrAnswered(t *testing.T) {
+	s := serve(t)
+	good := s.sign(nil)
+	header, rest, _ := strings.Cut(good, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	for _, token := range []string{
+		good, good[:len(good)-5], s.sign(claims{"hd": "evil.com"}), s.sign(claims{"exp": 1}), "secret-opaque-token-0123456789",
+		header + "." + payload + "." + strings.Repeat("A", 342), "%%%." + payload + "." + signature, good + "\n",
+	} {
+		for _, body := range []string{review("authentication.k8s.io/v1", token), review("authentication.k8s.io/v1", token)[1:], review("v9", token)} {
+			answer := s.post("application/json", body).Body.String()
+			for _, secret := range []string{payload, signature, token} {
+				if strings.Contains(answer, secret) || strings.Contains(s.log.String(), secret) {
+					t.Fatalf("part of the token is answered or logged:\n%s\n%s", answer, s.log)
+				}
+			}
+		}
+	}
+	if !strings.Contains(s.log.String(), "ClaimRuleFailed") {
+		t.Errorf("expected refusals to be logged, got:\n%s", s.log)
+	}
+}
+
+func TestWhatStrangersCauseIsLoggedAtDebugOnly(t *testing.T) {
+	s := serve(t)
+	for _, test := range []struct{ name, token, level string }{
+		{"an opaque token", "opaque", "DEBUG"},
+		{"a forged token", issuertest.NewKey("stranger", "RS256").Sign(claims{"iss": s.issuer.URL}), "DEBUG"},
+		{"an accepted token", s.sign(nil), "DEBUG"},
+		{"a proven token that is refused", s.sign(claims{"hd": "evil.com"}), "INFO"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.log.Reset()
+			s.post("application/json", review("authentication.k8s.io/v1", test.token))
+			if !strings.Contains(s.log.String(), "level="+test.level) {
+				t.Errorf("expected level %s, got %s", test.level, s.log)
+			}
+		})
+	}
+}
+
+// The answer is made of v1's types and labelled with the version of the request.
+func TestV1beta1IsSpelledLikeV1(t *testing.T) {
+	fields := func(object any) string {
+		var names []string
+		var walk func(prefix string, t reflect.Type)
+		walk = func(prefix string, t reflect.Type) {
+			if t.Kind() != reflect.Struct || t.PkgPath() == reflect.TypeOf(time.Time{}).PkgPath() {
+				return
+			}
+			for i := range t.NumField() {
+				name := prefix + "." + t.Field(i).Tag.Get("json")
+				names = append(names, name)
+				walk(name, t.Field(i).Type)
+			}
+		}
+		walk("", reflect.TypeOf(object))
+		return strings.Join(names, "\n")
+	}
+	if diff := cmp.Diff(fields(authenticationv1.TokenReviewStatus{}), fields(authenticationv1beta1.TokenReviewStatus{})); diff != "" {
+		t.Errorf("v1 -, v1beta1 +:\n%s", diff)
+	}
+}
+
+func TestAReviewIsMadeAgainIfTheRulesChangeWhileItWaits(t *testing.T) {
+	old := issuertest.Start("https://issuer.example")
+	t.Cleanup(old.Close)
+	configuration := func(issuer *issuertest.Issuer) *config.Config {
+		loaded, err := config.Parse("test.yaml", authentication(issuer, "claimMappings:\n  username: {claim: sub, prefix: ''}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded
+	}
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	before, err := configuration(old).Build(nil, issuers.Options{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Issuers.AwaitFirstFetch(t.Context())
+	reviewer := tokenreview.NewReviewer(before, nil)
+
+	moved := issuertest.Start("https://issuer.example")
+	t.Cleanup(moved.Close)
+	moved.SetKeys(issuertest.NewKey("moved", "RS256"))
+	next, _ := newReviewer(t, authentication(moved, "claimMappings:\n  username: {claim: sub, prefix: ''}\n"))
+
+	// The token's key is unknown to the old rules; they ask their issuer, which hangs.
+	ahead.Store(int64(time.Minute))
+	asked := make(chan struct{})
+	old.Answer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	answers := make(chan tokenreview.Answer)
+	go func() {
+		token := moved.Sign(claims{"aud": "cluster", "sub": "jane", "exp": time.Now().Add(time.Hour).Unix()})
+		answers <- reviewer.Review(context.Background(), token, nil, nil)
+	}()
+	<-asked
+	reviewer.Use(next.Rules())
+	before.Issuers.Close(next.Rules().Issuers)
+	if answer := <-answers; answer.User == nil {
+		t.Errorf("expected the new rules to accept the token, got %q", answer.Refusal)
+	}
+}

@@ -1,0 +1,92 @@
+package tokenreview
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Status is the answer as the status of a TokenReview. v1beta1 spells it in the
+// same way as v1.
+//
+// The API server caches a refusal that has no error, for two minutes by default.
+// So there is one for every token that is ours, and none for those that are not:
+// nothing here could change about them soon.
+func (a *Answer) Status() authenticationv1.TokenReviewStatus {
+	switch {
+	case a.User != nil:
+		status := authenticationv1.TokenReviewStatus{
+			Authenticated: true,
+			User:          authenticationv1.UserInfo{Username: a.User.Name, UID: a.User.UID, Groups: a.User.Groups},
+			Audiences:     a.Audiences,
+		}
+		if len(a.User.Extra) > 0 {
+			status.User.Extra = make(map[string]authenticationv1.ExtraValue, len(a.User.Extra))
+			for key, values := range a.User.Extra {
+				status.User.Extra[key] = values
+			}
+		}
+		return status
+	case a.Issuer == "":
+		return authenticationv1.TokenReviewStatus{}
+	default:
+		return authenticationv1.TokenReviewStatus{Error: fmt.Sprintf("%s: %s", a.Issuer, a.Refusal)}
+	}
+}
+
+// TokenReview is the answer as a whole TokenReview of the given version, without
+// the token.
+func (a *Answer) TokenReview(apiVersion string) *authenticationv1.TokenReview {
+	return &authenticationv1.TokenReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "TokenReview"},
+		Status:   a.Status(),
+	}
+}
+
+func writeReview(w http.ResponseWriter, apiVersion string, answer *Answer) {
+	writeJSON(w, http.StatusOK, answer.TokenReview(apiVersion))
+}
+
+func newStatus(code int32, status metav1.StatusReason, message string) *metav1.Status {
+	return &metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+		Status:   metav1.StatusFailure,
+		Code:     code,
+		Reason:   status,
+		Message:  message,
+	}
+}
+
+func writeStatus(w http.ResponseWriter, status *metav1.Status) {
+	writeJSON(w, int(status.Code), status)
+}
+
+// NotFound answers requests for any other path, as a Kubernetes Status.
+func NotFound(w http.ResponseWriter, _ *http.Request) {
+	writeStatus(w, newStatus(http.StatusNotFound, metav1.StatusReasonNotFound, "there is nothing here; TokenReviews are POSTed to /authenticate"))
+}
+
+// MethodNotAllowed answers requests that are no POST, as a Kubernetes Status.
+func MethodNotAllowed(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", http.MethodPost)
+	writeStatus(w, newStatus(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "TokenReviews are POSTed"))
+}
+
+func writeJSON(w http.ResponseWriter, code int, value any) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		// Cannot be: the types are Kubernetes' own, made of text and lists.
+		panic(err)
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	// The caller may be gone; there is nobody else to tell.
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,139 @@
+package tokenreview
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
+	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// decisionTimeout bounds one review, whatever it has to wait for. kube-apiserver
+// gives up after 30 s.
+const decisionTimeout = 10 * time.Second
+
+// Rules is who is trusted and what their tokens mean: one configuration, compiled.
+// It is immutable.
+type Rules struct {
+	Issuers *issuers.Set
+	// Policies holds each issuer's policy by the issuer's name.
+	Policies map[string]*policy.Policy
+}
+
+// Answer is the outcome of one review. The zero value refuses.
+type Answer struct {
+	// Issuer is the short name of the issuer configured for the token's iss, empty
+	// where the token is none of ours.
+	Issuer string
+	// Proven is whether Issuer is shown to have signed the token. While it is false,
+	// anybody may have written the token.
+	Proven bool
+	// User is who the token speaks for, nil unless it is allowed in.
+	User *user.DefaultInfo
+	// Audiences are those of the request that the token is for as well.
+	Audiences []string
+	// Refusal is why there is no user.
+	Refusal reason.Refusal
+	// Undecided means that the refusal holds for this moment only: something needed
+	// to decide was missing.
+	Undecided bool
+}
+
+// Reason is the code of the refusal, or reason.Allowed.
+func (a *Answer) Reason() string {
+	if a.User != nil {
+		return reason.Allowed
+	}
+	return string(a.Refusal.Code)
+}
+
+// Reviewer decides about tokens by the rules in force. It is safe for concurrent
+// use.
+type Reviewer struct {
+	rules   atomic.Pointer[Rules]
+	metrics *Metrics
+}
+
+// NewReviewer returns a reviewer that decides by rules. metrics may be nil.
+func NewReviewer(rules *Rules, metrics *Metrics) *Reviewer {
+	r := &Reviewer{metrics: metrics}
+	r.rules.Store(rules)
+	return r
+}
+
+// Rules returns the rules in force.
+func (r *Reviewer) Rules() *Rules { return r.rules.Load() }
+
+// Use puts other rules in force, for every review that begins from now on.
+func (r *Reviewer) Use(rules *Rules) { r.rules.Store(rules) }
+
+// Review decides who token speaks for. audiences are those that the caller asks
+// about, and may be empty.
+func (r *Reviewer) Review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
+	defer cancel()
+	rules := r.rules.Load()
+	answer := rules.review(ctx, token, audiences, t)
+	// A change of the rules ends what the old ones were waiting for.
+	for current := r.rules.Load(); answer.Undecided && current != rules; current = r.rules.Load() {
+		rules = current
+		answer = rules.review(ctx, token, audiences, t)
+	}
+	r.metrics.observe(&answer, time.Since(start))
+	return answer
+}
+
+func (r *Rules) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+	verification, err := r.Issuers.Verify(ctx, token, t)
+	answer := Answer{Refusal: verification.Refusal}
+	if verification.Issuer != nil {
+		answer.Issuer = verification.Issuer.Name()
+	}
+	if err != nil {
+		answer.Undecided = true
+		answer.Refusal = undecided(err)
+		return answer
+	}
+	if verification.Claims == nil {
+		return answer
+	}
+	answer.Proven = true
+	decision := r.Policies[answer.Issuer].Decide(ctx, verification.Claims, t)
+	answer.User, answer.Refusal = decision.User, decision.Refusal
+	if answer.User != nil {
+		answer.Audiences = commonAudiences(audiences, verification.Claims)
+	}
+	return answer
+}
+
+func undecided(err error) reason.Refusal {
+	code := reason.KeysUnavailable
+	var unavailable *issuers.Unavailable
+	if errors.As(err, &unavailable) {
+		code = unavailable.Code
+	}
+	return reason.Refusal{Code: code, Text: err.Error()}
+}
+
+// commonAudiences returns the requested audiences that the token is for. The API
+// server takes an empty answer for "valid for the API server", and refuses in
+// silence any other that does not meet its own.
+func commonAudiences(requested []string, claims *issuers.Claims) []string {
+	// The issuers have checked the claim's form.
+	granted, _ := claims.Strings("aud")
+	var common []string
+	for _, audience := range requested {
+		if slices.Contains(granted, audience) && !slices.Contains(common, audience) {
+			common = append(common, audience)
+		}
+	}
+	return common
+}
