@@ -1,0 +1,144 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+)
+
+// seeds are the contents of the files under testdata.
+func seeds(t testing.TB) [][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no testdata: %v", err)
+	}
+	var seeds [][]byte
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = append(seeds, data)
+	}
+	return seeds
+}
+
+func TestLoad(t *testing.T) {
+	config, err := Load("testdata/valid/policies.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"idp", "b2c", "build", "plain.example.com"}
+	if diff := cmp.Diff(want, names(config)); diff != "" {
+		t.Errorf("names, in the order of document 1 (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"https://kubernetes.default.svc"}, config.Webhook.DisallowedIssuers); diff != "" {
+		t.Errorf("disallowedIssuers (-want +got)\n%s", diff)
+	}
+	algorithms := []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"}
+	defaults := IssuerPolicySpec{
+		Issuer:             "https://plain.example.com",
+		Enforcement:        EnforcementEnforce,
+		Keys:               Keys{Algorithms: algorithms, MaxStaleness: &metav1.Duration{Duration: 24 * time.Hour}},
+		EmailVerified:      EmailVerifiedIfPresent,
+		EmailVerifiedClaim: "email_verified",
+		ReservedNames:      ReservedNamesDeny,
+	}
+	if diff := cmp.Diff(defaults, config.Issuers[3].Policy); diff != "" {
+		t.Errorf("an issuer without policy (-want +got)\n%s", diff)
+	}
+	defaults.Issuer = "https://kubernetes.default.svc.cluster.local"
+	defaults.Keys.JWKSFile = "/etc/webhook/build.jwks"
+	if diff := cmp.Diff(defaults, config.Issuers[2].Policy); diff != "" {
+		t.Errorf("a policy that says little (-want +got)\n%s", diff)
+	}
+	keys := config.Issuers[0].Policy.Keys
+	if !strings.Contains(keys.JWKS, `"kid":"2026"`) || keys.MaxStaleness.Duration != 90*time.Minute {
+		t.Errorf("keys: got %v", keys)
+	}
+	if diff := cmp.Diff([]string{"RS256", "ES256", "EdDSA"}, keys.Algorithms); diff != "" {
+		t.Errorf("algorithms (-want +got)\n%s", diff)
+	}
+}
+
+func TestLoadOfAFileThatCannotBeRead(t *testing.T) {
+	for _, path := range []string{filepath.Join(t.TempDir(), "missing"), t.TempDir()} {
+		_, err := Load(path)
+		var pathErr *fs.PathError
+		if !errors.As(err, &pathErr) || !strings.HasPrefix(err.Error(), "read configuration: ") {
+			t.Errorf("%s: got error %v", path, err)
+		}
+	}
+}
+
+func TestEveryVersionOfDocumentOneSaysTheSame(t *testing.T) {
+	var want []apiserver.JWTAuthenticator
+	for _, version := range []string{"v1", "v1beta1", "v1alpha1"} {
+		config, err := Load("testdata/valid/" + version + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = authenticators(config)
+		}
+		if diff := cmp.Diff(want, authenticators(config)); diff != "" {
+			t.Errorf("%s (-v1 +%s)\n%s", version, version, diff)
+		}
+		// Each version has a Go type of its own to be strict by.
+		data := strings.Replace(documentOne, "/v1\n", "/"+version+"\n", 1)
+		_, err = Parse("file", []byte(strings.Replace(data, "url", "uri", 1)))
+		if err == nil || !strings.HasPrefix(err.Error(), "file:5: document 1: jwt[0].issuer.uri: unknown field") {
+			t.Errorf("%s: got error %v", version, err)
+		}
+	}
+}
+
+func TestMergeKeysMeanWhatTheyMeanUpstream(t *testing.T) {
+	config, err := Load("testdata/valid/anchors.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := config.Issuers[1].JWT
+	if diff := cmp.Diff([]string{"kubernetes"}, second.Issuer.Audiences); diff != "" || second.ClaimMappings.Username.Claim != "sub" {
+		t.Errorf("got %+v", second)
+	}
+}
+
+func TestExpressionsAreCompiled(t *testing.T) {
+	config, err := Load("testdata/valid/github-claim-rule.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expressions := config.Issuers[0].Expressions
+	if expressions.Username == nil || expressions.ClaimValidationRules == nil {
+		t.Fatalf("got %+v", expressions)
+	}
+	claims := types.DefaultTypeAdapter.NativeToValue(map[string]any{"sub": "octocat"}).(traits.Mapper)
+	result, err := expressions.Username.EvalClaimMapping(context.Background(), claims)
+	if err != nil || result.EvalResult.Value() != "github-actions:octocat" {
+		t.Errorf("got %v, %v", result.EvalResult, err)
+	}
+}
+
+func TestDefaultsOfTheBlocks(t *testing.T) {
+	spec := IssuerPolicySpec{Entra: &Entra{}, Kubernetes: &Kubernetes{}}
+	setDefaults(&spec, "https://idp.example.com")
+	if diff := cmp.Diff(&Entra{AppOnlyTokens: AppOnlyTokensDeny, GroupOverage: GroupOverageDeny}, spec.Entra); diff != "" {
+		t.Errorf("entra (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(&Kubernetes{Liveness: LivenessSignature}, spec.Kubernetes); diff != "" {
+		t.Errorf("kubernetes (-want +got)\n%s", diff)
+	}
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	apiservervalidation "k8s.io/apiserver/pkg/apis/apiserver/validation"
+	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+)
+
+// validate reports to each document what is wrong with what it says: by itself,
+// and next to the others.
+func validate(file decodedFile, compiler authenticationcel.Compiler) {
+	var disallowed []string
+	if webhook := file.webhook; webhook.object != nil {
+		disallowed = webhook.object.Spec.DisallowedIssuers
+		webhook.report(validateWebhook(webhook.object))
+	}
+	if authentication := file.authentication; authentication.object != nil {
+		authentication.report(apiservervalidation.ValidateAuthenticationConfiguration(compiler, authentication.object, disallowed))
+	}
+	for i, policy := range file.policies {
+		if policy.object == nil {
+			continue
+		}
+		policy.report(validatePolicy(policy.object))
+		policy.report(validateAmongPolicies(policy, file.policies[:i]))
+		if file.authentication.sound() {
+			policy.report(validateAgainstAuthentication(policy.object, file))
+		}
+	}
+	reportOpenGitHubIssuers(file, compiler)
+}
+
+func validateWebhook(webhook *WebhookConfiguration) field.ErrorList {
+	var errs field.ErrorList
+	if name := webhook.Metadata.Name; name != "" {
+		errs = append(errs, validateName(name, field.NewPath("metadata", "name"))...)
+	}
+	return append(errs, validateTexts(webhook.Spec.DisallowedIssuers, field.NewPath("spec", "disallowedIssuers"))...)
+}
+
+// validatePolicy validates what a policy says by itself.
+func validatePolicy(policy *IssuerPolicy) field.ErrorList {
+	spec, path := &policy.Spec, field.NewPath("spec")
+	errs := validateName(policy.Metadata.Name, field.NewPath("metadata", "name"))
+	if spec.Issuer == "" {
+		errs = append(errs, field.Required(path.Child("issuer"), "name the jwt[].issuer.url of document 1 that the policy is for"))
+	}
+	errs = append(errs, validateEnum(spec.Enforcement, path.Child("enforcement"), EnforcementEnforce, EnforcementAudit)...)
+	errs = append(errs, validateKeys(&spec.Keys, path.Child("keys"))...)
+	errs = append(errs, validatePositive(spec.Token.MaxLifetime, path.Child("token", "maxLifetime"))...)
+	errs = append(errs, validateEnum(spec.EmailVerified, path.Child("emailVerified"), EmailVerifiedRequired, EmailVerifiedIfPresent, EmailVerifiedIgnored)...)
+	if spec.EmailVerifiedClaim != "" {
+		errs = append(errs, validateText(spec.EmailVerifiedClaim, path.Child("emailVerifiedClaim"))...)
+	}
+	errs = append(errs, validateEnum(spec.ReservedNames, path.Child("reservedNames"), ReservedNamesDeny, ReservedNamesAllow)...)
+	if spec.GitHubActions != nil {
+		errs = append(errs, validateGitHubActions(spec.GitHubActions, spec.ReservedNames, path.Child("githubActions"))...)
+	}
+	if spec.Entra != nil {
+		errs = append(errs, validateEntra(spec.Entra, path.Child("entra"))...)
+	}
+	if spec.Kubernetes != nil {
+		errs = append(errs, validateKubernetes(spec.Kubernetes, path.Child("kubernetes"))...)
+	}
+	return append(errs, validateEnforced(spec, path)...)
+}
+
+// validateAmongPolicies validates a policy next to those that precede it.
+func validateAmongPolicies(policy decoded[IssuerPolicy], preceding []decoded[IssuerPolicy]) field.ErrorList {
+	var errs field.ErrorList
+	for _, other := range preceding {
+		if other.object == nil {
+			continue
+		}
+		if issuer := policy.object.Spec.Issuer; issuer != "" && issuer == other.object.Spec.Issuer {
+			errs = append(errs, duplicate(field.NewPath("spec", "issuer"), issuer,
+				fmt.Sprintf("document %d is a policy for it already: merge the two", other.number)))
+		}
+		if name := policy.object.Metadata.Name; name != "" && name == other.object.Metadata.Name {
+			errs = append(errs, duplicate(field.NewPath("metadata", "name"), name,
+				fmt.Sprintf("document %d has the name already: choose another", other.number)))
+		}
+	}
+	return errs
+}
+
+// validateAgainstAuthentication validates a policy next to document 1.
+func validateAgainstAuthentication(policy *IssuerPolicy, file decodedFile) field.ErrorList {
+	var errs field.ErrorList
+	var urls []string
+	for _, jwt := range file.authentication.object.JWT {
+		url := jwt.Issuer.URL
+		urls = append(urls, url)
+		if url == policy.Spec.Issuer {
+			errs = append(errs, validateKeyPlace(&policy.Spec.Keys, jwt.Issuer.DiscoveryURL, field.NewPath("spec", "keys"))...)
+		}
+		if name := policy.Metadata.Name; name == derivedName(url) && file.policyOf(url) == nil {
+			errs = append(errs, duplicate(field.NewPath("metadata", "name"), name,
+				fmt.Sprintf("issuer %q goes by the name, having no policy: choose another", url)))
+		}
+	}
+	if issuer := policy.Spec.Issuer; issuer != "" && !slices.Contains(urls, issuer) {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "issuer"), issuer,
+			fmt.Sprintf("no jwt[].issuer.url of document 1 is this, to the letter; it has %q", urls)))
+	}
+	return errs
+}
+
+func validateName(name string, path *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(path, "give the issuer's short name in logs, metrics and reasons")}
+	}
+	var errs field.ErrorList
+	for _, problem := range utilvalidation.IsDNS1123Label(name) {
+		errs = append(errs, field.Invalid(path, name, problem))
+	}
+	return errs
+}
+
+// duplicate is field.Duplicate that says of what.
+func duplicate(path *field.Path, value, detail string) *field.Error {
+	err := field.Duplicate(path, value)
+	err.Detail = detail
+	return err
+}
+
+// isText reports whether the file is what this package knows to split: libyaml also
+// reads UTF-16.
+func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
