@@ -1,0 +1,45 @@
+// Command webhook answers Kubernetes TokenReviews: it proves JWTs of the issuers
+// that its configuration trusts and says who they speak for.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newCommand().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errRefused):
+		// Why stands in the output already.
+		return 1
+	default:
+		fmt.Fprintln(os.Stderr, "webhook:", err)
+		return 1
+	}
+}
+
+func newCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "webhook",
+		Short:         "Answer Kubernetes TokenReviews for JWTs of the issuers you trust",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newServeCommand(), newReviewCommand(), newConfigCommand(), newCertsCommand(), newVersionCommand())
+	return cmd
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"tokenreview.dev/webhook/internal/acceptance"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"webhook": main})
+}
+
+// The scripts find in their folder one configuration for all acceptance cases,
+// cases.yaml, whose issuers run, and their tokens as LETTER-NAME.jwt.
+func TestScripts(t *testing.T) {
+	cases := acceptance.Cases()
+	running := acceptance.StartIssuers(cases)
+	t.Cleanup(running.Close)
+	configuration, err := acceptance.Configuration(cases, running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "cases.yaml"), configuration, 0o600); err != nil {
+				return err
+			}
+			for _, c := range cases {
+				for _, token := range c.Tokens(time.Now()) {
+					name := filepath.Join(env.WorkDir, c.Letter+"-"+token.Name+".jwt")
+					if err := os.WriteFile(name, []byte(running.Sign(c, token)+"\n"), 0o600); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	})
+}

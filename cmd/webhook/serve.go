@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tokenreview.dev/webhook/internal/logging"
+	"tokenreview.dev/webhook/internal/server"
+	"tokenreview.dev/webhook/pkg/config"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/tokenreview"
+)
+
+type serveOptions struct {
+	server.Options
+	configFile, logFormat, logLevel string
+}
+
+func newServeCommand() *cobra.Command {
+	var options serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE --tls-cert-file FILE --tls-private-key-file FILE --client-ca-file FILE",
+		Short: "Serve TokenReviews over mutual TLS",
+		Long: `Serve TokenReviews for kube-apiserver's --authentication-token-webhook-config-file.
+
+POST /authenticate answers on the secure port. /livez, /readyz and /metrics answer
+on the health port, without TLS. The configuration, the certificates and the client
+CA are read again when their files change; SIGHUP looks at the configuration at
+once. SIGTERM and SIGINT end the server after the requests under way.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, options) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&options.configFile, "config", "", "configuration file")
+	flags.StringVar(&options.CertFile, "tls-cert-file", "", "serving certificate, PEM")
+	flags.StringVar(&options.KeyFile, "tls-private-key-file", "", "key of the serving certificate, PEM")
+	flags.StringVar(&options.ClientCAFile, "client-ca-file", "", "CA of the callers' client certificates, PEM")
+	flags.StringVar(&options.BindAddress, "bind-address", "127.0.0.1", "address of the secure port")
+	flags.IntVar(&options.SecurePort, "secure-port", 8443, "port for TokenReviews over TLS")
+	flags.StringVar(&options.HealthBindAddress, "health-bind-address", "127.0.0.1:8081", "address and port of /livez, /readyz and /metrics")
+	flags.BoolVar(&options.AllowAnyCaller, "insecure-allow-any-caller", false, "let callers without a client certificate try tokens")
+	flags.BoolVar(&options.PermitPortSharing, "permit-port-sharing", false, "listen with SO_REUSEPORT, so that a new process can take over from an old one without a gap")
+	flags.Float64Var(&options.GoawayChance, "goaway-chance", 0.001, "chance, 0 to 1, that an answer ends its HTTP/2 connection, so that API servers come to spread over replicas")
+	flags.DurationVar(&options.GracePeriod, "shutdown-grace-period", 20*time.Second, "how long requests under way may take to end at shutdown")
+	flags.StringVar(&options.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
+	for _, required := range []string{"config", "tls-cert-file", "tls-private-key-file"} {
+		_ = cmd.MarkFlagRequired(required)
+	}
+	return cmd
+}
+
+func serve(cmd *cobra.Command, options serveOptions) error {
+	ctx := cmd.Context()
+	if options.GoawayChance < 0 || options.GoawayChance > 1 {
+		return fmt.Errorf("--goaway-chance: expected 0 to 1, got %v", options.GoawayChance)
+	}
+	log, err := logging.New(cmd.ErrOrStderr(), options.logFormat, options.logLevel)
+	if err != nil {
+		return err
+	}
+	loaded, err := config.Load(options.configFile)
+	if err != nil {
+		return err
+	}
+	ver, com := build()
+	log.Info("starting", "version", ver, "commit", com)
+	metrics := server.NewMetrics(ver, com)
+	fetching := issuers.Options{OnFetch: func(issuer string, err error) {
+		metrics.Fetched(issuer, err)
+		if err != nil {
+			log.Warn("keys not fetched", "issuer", issuer, "err", err)
+			return
+		}
+		log.Debug("keys fetched", "issuer", issuer)
+	}}
+	rules, err := loaded.Build(nil, fetching)
+	if err != nil {
+		return err
+	}
+	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(metrics.Registry))
+	health := server.NewHealth(reviewer, metrics)
+	reload := &reloader{file: options.configFile, fetching: fetching, reviewer: reviewer, health: health, log: log}
+	reload.loaded(loaded)
+	defer func() { reviewer.Rules().Issuers.Close(nil) }()
+
+	listening, err := server.New(ctx, options.Options, tokenreview.NewHandler(reviewer, log), health, log)
+	if err != nil {
+		return err
+	}
+	watching, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		reload.watch(watching, loaded.Digest)
+	}()
+	err = listening.Run(ctx)
+	stop()
+	<-done
+	return err
+}
+
+// reloader puts a changed configuration file in force.
+type reloader struct {
+	file     string
+	fetching issuers.Options
+	reviewer *tokenreview.Reviewer
+	health   *server.Health
+	log      *slog.Logger
+}
+
+// keysWait is how long a new configuration waits for the keys of its new issuers
+// before it is put in force without them.
+const keysWait = 2 * time.Second
+
+func (r *reloader) watch(ctx context.Context, digest string) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	now := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+			}
+			select {
+			case now <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	config.Watch(ctx, r.file, digest, now, func(data []byte, err error) {
+		if err == nil {
+			err = r.apply(ctx, data)
+		}
+		if err != nil {
+			r.health.Reloaded(err)
+			r.log.Error("the changed configuration is not used; the one from before goes on", "err", err)
+		}
+	})
+}
+
+// apply puts a configuration in force if it is valid as a whole.
+func (r *reloader) apply(ctx context.Context, data []byte) error {
+	loaded, err := config.Parse(r.file, data)
+	if err != nil {
+		return err
+	}
+	before := r.reviewer.Rules()
+	rules, err := loaded.Build(before, r.fetching)
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, keysWait)
+	defer cancel()
+	rules.Issuers.AwaitFirstFetch(waiting)
+	r.reviewer.Use(rules)
+	before.Issuers.Close(rules.Issuers)
+	r.loaded(loaded)
+	return nil
+}
+
+// loaded tells people that a configuration is in force.
+func (r *reloader) loaded(loaded *config.Config) {
+	r.health.Reloaded(nil)
+	for _, warning := range loaded.Warnings {
+		r.log.Warn("configuration: " + warning.Error())
+	}
+	r.log.Info("configuration in force", "file", r.file, "digest", loaded.Digest, "issuers", len(loaded.Issuers))
+}

@@ -1,0 +1,50 @@
+package logging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"k8s.io/klog/v2"
+
+	"tokenreview.dev/webhook/internal/logging"
+)
+
+func TestJSON(t *testing.T) {
+	var out bytes.Buffer
+	log, err := logging.New(&out, "json", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Debug("quiet")
+	log.Info("hello", "issuer", "main")
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("expected one JSON line, got %q: %v", out.String(), err)
+	}
+	if line["msg"] != "hello" || line["issuer"] != "main" || line["level"] != "INFO" {
+		t.Errorf("got %v", line)
+	}
+}
+
+func TestKubernetesLibrariesLogToIt(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := logging.New(&out, "text", "warn"); err != nil {
+		t.Fatal(err)
+	}
+	klog.InfoS("quiet")
+	klog.ErrorS(nil, "loud", "file", "ca.crt")
+	klog.Flush()
+	if got := out.String(); strings.Contains(got, "quiet") || !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "msg=loud component=kubernetes file=ca.crt") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWhatIsNotKnownIsAnErrorThatNamesTheFlag(t *testing.T) {
+	for flag, test := range map[string][2]string{"--log-format": {"xml", "info"}, "--log-level": {"text", "loud"}} {
+		if _, err := logging.New(&bytes.Buffer{}, test[0], test[1]); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("expected an error that names %s, got %v", flag, err)
+		}
+	}
+}

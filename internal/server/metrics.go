@@ -1,0 +1,160 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tokenreview.dev/webhook/pkg/tokenreview"
+)
+
+// Metrics is everything that /metrics shows. Label values come from the
+// configuration, the build and closed lists, never from a request.
+type Metrics struct {
+	// Registry is where other packages add theirs.
+	Registry *prometheus.Registry
+
+	fetches     *prometheus.CounterVec
+	reloads     *prometheus.CounterVec
+	lastReload  prometheus.Gauge
+	httpAnswers *prometheus.CounterVec
+}
+
+// NewMetrics returns the process's metrics.
+func NewMetrics(version, commit string) *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_key_fetches_total",
+			Help: "Fetches of an issuer's keys, discovery included, by result.",
+		}, []string{"issuer", "result"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_config_reloads_total",
+			Help: "Loads of the configuration file, the one at start included, by result.",
+		}, []string{"result"}),
+		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tokenreview_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration in force was loaded.",
+		}),
+		httpAnswers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_http_responses_total",
+			Help: "Answers on the secure port by HTTP status code.",
+		}, []string{"code"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "tokenreview_build_info",
+		Help:        "Always 1; the labels say which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()},
+	})
+	build.Set(1)
+	m.Registry.MustRegister(m.fetches, m.reloads, m.lastReload, m.httpAnswers, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry})
+}
+
+func result(err error) string {
+	if err != nil {
+		return "failure"
+	}
+	return "success"
+}
+
+// Fetched counts a fetch of an issuer's keys.
+func (m *Metrics) Fetched(issuer string, err error) {
+	m.fetches.WithLabelValues(issuer, result(err)).Inc()
+}
+
+func (m *Metrics) reloaded(err error) {
+	m.reloads.WithLabelValues(result(err)).Inc()
+	if err == nil {
+		m.lastReload.SetToCurrentTime()
+	}
+}
+
+// countResponses counts the answers of next by status code.
+func (m *Metrics) countResponses(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := &codeRecorder{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(recorder, r)
+		m.httpAnswers.WithLabelValues(strconv.Itoa(recorder.code)).Inc()
+	})
+}
+
+type codeRecorder struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *codeRecorder) WriteHeader(code int) {
+	r.code = code
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap is for http.ResponseController.
+func (r *codeRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// issuers adds how each issuer's keys are, read when somebody looks.
+func (m *Metrics) issuers(reviewer *tokenreview.Reviewer) {
+	m.Registry.MustRegister(&issuerCollector{
+		reviewer: reviewer,
+		ready: prometheus.NewDesc("tokenreview_issuer_ready",
+			"Whether the issuer's tokens can be verified now.", []string{"issuer"}, nil),
+		keys: prometheus.NewDesc("tokenreview_issuer_keys",
+			"How many of the issuer's keys can verify a signature.", []string{"issuer"}, nil),
+		age: prometheus.NewDesc("tokenreview_issuer_keys_age_seconds",
+			"Time since the issuer's keys were last fetched; absent until they have been.", []string{"issuer"}, nil),
+	})
+}
+
+type issuerCollector struct {
+	reviewer         *tokenreview.Reviewer
+	ready, keys, age *prometheus.Desc
+}
+
+func (c *issuerCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- c.ready
+	descriptions <- c.keys
+	descriptions <- c.age
+}
+
+func (c *issuerCollector) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(description *prometheus.Desc, value float64, issuer string) {
+		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value, issuer)
+	}
+	now := time.Now()
+	for _, status := range c.reviewer.Rules().Issuers.Statuses() {
+		ready := 0.0
+		if status.Err == nil {
+			ready = 1
+		}
+		gauge(c.ready, ready, status.Name)
+		gauge(c.keys, float64(status.Keys), status.Name)
+		if !status.Fetched.IsZero() {
+			gauge(c.age, now.Sub(status.Fetched).Seconds(), status.Name)
+		}
+	}
+}
+
+// certificates adds when the certificates end.
+func (m *Metrics) certificates(c *certificates) {
+	expiry := func(name string, at func() time.Time) {
+		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "tokenreview_certificate_expiry_timestamp_seconds",
+			Help:        "When the certificate ends; for a bundle, the first that does.",
+			ConstLabels: prometheus.Labels{"certificate": name},
+		}, func() float64 { return float64(at().Unix()) }))
+	}
+	expiry("serving", c.servingExpiry)
+	if c.clientCA != nil {
+		expiry("client_ca", c.clientCAExpiry)
+	}
+}

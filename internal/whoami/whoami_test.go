@@ -1,0 +1,34 @@
+package whoami_test
+
+import (
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"tokenreview.dev/webhook/internal/whoami"
+)
+
+// The run against a real API server compares with kubectl itself.
+func TestPrint(t *testing.T) {
+	var out strings.Builder
+	err := whoami.Print(&out, authenticationv1.UserInfo{
+		Username: "ada",
+		UID:      "1",
+		Groups:   []string{"two words", "x"},
+		Extra:    map[string]authenticationv1.ExtraValue{"example.com/b": {"1", "2"}, "example.com/a": {"3"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const expected = `ATTRIBUTE              VALUE
+Username               ada
+UID                    1
+Groups                 [two words x system:authenticated]
+Extra: example.com/a   [3]
+Extra: example.com/b   [1 2]
+`
+	if out.String() != expected {
+		t.Errorf("expected\n%sgot\n%s", expected, out.String())
+	}
+}
