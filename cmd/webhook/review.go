@@ -104,7 +104,7 @@ func review(cmd *cobra.Command, options reviewOptions) error {
 		if name == "" {
 			name = "not ours"
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", name, answer.Refusal)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", name, whoami.Printable(answer.Refusal.String()))
 		return errRefused
 	}
 	return nil
@@ -144,7 +144,7 @@ func printSteps(w io.Writer, steps []trace.Step) error {
 	table := whoami.NewTable(w)
 	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
 	for _, step := range steps {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, step.Detail)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, whoami.Printable(step.Detail))
 	}
 	return table.Flush()
 }

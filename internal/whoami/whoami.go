@@ -6,7 +6,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -22,15 +26,33 @@ func Print(w io.Writer, info authenticationv1.UserInfo) error {
 	}
 	table := NewTable(w)
 	fmt.Fprint(table, "ATTRIBUTE\tVALUE\n")
-	fmt.Fprintf(table, "Username\t%s\n", info.Username)
+	fmt.Fprintf(table, "Username\t%s\n", Printable(info.Username))
 	if info.UID != "" {
-		fmt.Fprintf(table, "UID\t%s\n", info.UID)
+		fmt.Fprintf(table, "UID\t%s\n", Printable(info.UID))
 	}
-	fmt.Fprintf(table, "Groups\t%v\n", groups)
+	fmt.Fprintf(table, "Groups\t%s\n", list(groups))
 	for _, key := range slices.Sorted(maps.Keys(info.Extra)) {
-		fmt.Fprintf(table, "Extra: %s\t%v\n", key, info.Extra[key])
+		fmt.Fprintf(table, "Extra: %s\t%s\n", key, list(info.Extra[key]))
 	}
 	return table.Flush()
+}
+
+func list(texts []string) string {
+	printable := make([]string, len(texts))
+	for i, text := range texts {
+		printable[i] = Printable(text)
+	}
+	return "[" + strings.Join(printable, " ") + "]"
+}
+
+// Printable returns text as it is, or quoted if it has anything in it that could
+// move the cursor, hide or forge a line: it may be a stranger's. (kubectl prints it
+// raw.)
+func Printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // NewTable returns a writer that lays out tab-separated columns as kubectl does.

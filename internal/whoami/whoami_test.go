@@ -10,6 +10,23 @@ import (
 )
 
 // The run against a real API server compares with kubectl itself.
+func TestPrintable(t *testing.T) {
+	for text, expected := range map[string]string{
+		"jane":                 "jane",
+		"two words":            "two words",
+		"Jäne":                 "Jäne",
+		"a\nGroups   [admins]": `"a\nGroups   [admins]"`,
+		"\x1b[2Kadmin":         `"\x1b[2Kadmin"`,
+		"a\tb":                 `"a\tb"`,
+		"a\u202eb":             `"a\u202eb"`,
+		"\xff":                 `"\xff"`,
+	} {
+		if got := whoami.Printable(text); got != expected {
+			t.Errorf("expected %s, got %s", expected, got)
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	var out strings.Builder
 	err := whoami.Print(&out, authenticationv1.UserInfo{

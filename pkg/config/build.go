@@ -16,6 +16,9 @@ func (c *Config) Build(previous *tokenreview.Rules, options issuers.Options) (*t
 	rules := &tokenreview.Rules{Policies: make(map[string]*policy.Policy, len(c.Issuers))}
 	configs := make([]issuers.Config, 0, len(c.Issuers))
 	for _, issuer := range c.Issuers {
+		if rules.Policies[issuer.Name] != nil {
+			return nil, fmt.Errorf("configuration: two issuers go by the name %q", issuer.Name)
+		}
 		configs = append(configs, issuer.proof())
 		rules.Policies[issuer.Name] = policy.New(policy.Config{
 			Authenticator:      issuer.JWT,

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	kyaml "sigs.k8s.io/yaml"
 )
 
 // document is one YAML document of a file. Its node tree serves positions and
@@ -86,6 +87,9 @@ func (d *document) parse() error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
+		if _, decoderErr := kyaml.YAMLToJSON(d.text); decoderErr != nil {
+			return decoderErr // It names the line of the problem, err that of what it is in.
+		}
 		return err
 	}
 	switch err := decoder.Decode(&second); {
@@ -127,7 +131,9 @@ func (d *document) addSyntaxError(err error) {
 	line, message := d.firstLine(), strings.TrimPrefix(err.Error(), "yaml: ")
 	if match := yamlLine.FindStringSubmatch(message); match != nil {
 		if n, err := strconv.Atoi(match[1]); err == nil {
-			line, message = d.line+n-1, message[len(match[0]):]
+			// What is missing at the end is missed on the line after the last.
+			last := bytes.Count(bytes.TrimRight(d.text, "\r\n"), []byte("\n")) + 1
+			line, message = d.line+min(n, last)-1, message[len(match[0]):]
 		}
 	}
 	d.addError(line, "", "not valid YAML: "+message)

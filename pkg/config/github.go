@@ -58,8 +58,8 @@ func isGitHubActions(issuer string) bool {
 		strings.HasSuffix(strings.TrimSuffix(address.Path, "/"), "/_services/token")
 }
 
-// hasRepositoryRule reports whether a rule decides by a claim that begins with
-// "repository". Whether it decides well only its author can know.
+// hasRepositoryRule reports whether a rule decides by the repository or its owner.
+// Whether it decides well only its author can know.
 func hasRepositoryRule(rules []apiserver.ClaimValidationRule, compiler authenticationcel.Compiler) bool {
 	for _, rule := range rules {
 		if isRepositoryClaim(rule.Claim) {
@@ -73,7 +73,15 @@ func hasRepositoryRule(rules []apiserver.ClaimValidationRule, compiler authentic
 	return false
 }
 
-func isRepositoryClaim(name string) bool { return strings.HasPrefix(name, "repository") }
+// isRepositoryClaim reports whether a claim tells one owner's repositories from
+// another's. repository_visibility does not: anyone has a public one.
+func isRepositoryClaim(name string) bool {
+	switch name {
+	case "repository", "repository_id", "repository_owner", "repository_owner_id":
+		return true
+	}
+	return false
+}
 
 // readsRepositoryClaim looks in a checked expression for claims.repository…,
 // claims["repository…"] and their optional forms. That the claim is there, which is

@@ -20,6 +20,7 @@ func TestRuleOverTheRepository(t *testing.T) {
 		`{"a": claims.repository_owner_id}["a"] == "82603435"`:                  true,
 		`claims.ref == "refs/heads/main" || claims.repository_owner == "qjoly"`: true,
 		// None of these is about the repository.
+		`claims.repository_visibility == "public"`:              false,
 		`has(claims.repository)`:                                false,
 		`"repository" in claims`:                                false,
 		`claims.ref == "refs/heads/main"`:                       false,
@@ -39,7 +40,7 @@ func TestRuleOverTheRepository(t *testing.T) {
 			t.Errorf("%s: got %t, want %t", expression, got, want)
 		}
 	}
-	for claim, want := range map[string]bool{"repository": true, "repository_id": true, "ref": false, "": false, "my_repository": false} {
+	for claim, want := range map[string]bool{"repository": true, "repository_id": true, "repository_visibility": false, "ref": false, "": false, "my_repository": false} {
 		rules := []apiserver.ClaimValidationRule{{Claim: "iss", RequiredValue: "a"}, {Claim: claim, RequiredValue: "b"}}
 		if got := hasRepositoryRule(rules, compiler); got != want {
 			t.Errorf("claim %q: got %t, want %t", claim, got, want)

@@ -87,11 +87,11 @@ func Parse(name string, data []byte) (*Config, error) {
 	if len(errs) > 0 {
 		return nil, errs.sorted()
 	}
-	return compile(file, compiler, data), nil
+	return compile(file, compiler, data)
 }
 
 // compile makes a Config of documents that are valid.
-func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte) *Config {
+func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte) (*Config, error) {
 	config := &Config{Digest: digestOf(data), Warnings: warnings(file)}
 	if file.webhook.object != nil {
 		config.Webhook = file.webhook.object.Spec
@@ -102,11 +102,17 @@ func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte)
 			issuer.Name, issuer.Policy = policy.object.Metadata.Name, policy.object.Spec
 		}
 		setDefaults(&issuer.Policy, jwt.Issuer.URL)
-		// Validation has compiled the same expressions without an error.
-		issuer.Expressions, _ = apiservervalidation.CompileAndValidateJWTAuthenticator(compiler, jwt, config.Webhook.DisallowedIssuers)
+		// Validation has compiled the same expressions without an error. Were that ever
+		// to change, rules without a compiled form would be rules that nobody checks.
+		expressions, errs := apiservervalidation.CompileAndValidateJWTAuthenticator(compiler, jwt, config.Webhook.DisallowedIssuers)
+		if len(errs) > 0 {
+			first := file.authentication
+			return nil, Errors{{File: first.file, Line: first.line, Document: first.number, Message: errs.ToAggregate().Error()}}
+		}
+		issuer.Expressions = expressions
 		config.Issuers = append(config.Issuers, issuer)
 	}
-	return config
+	return config, nil
 }
 
 // policyOf returns the first policy for an issuer, nil if there is none.

@@ -72,14 +72,22 @@ func within(path, ancestor string) bool {
 // printable makes one line of a message, without the picture that CEL draws below
 // an error and without the credentials that a URL may contain.
 func printable(message string) string {
-	var lines []string
+	var text strings.Builder
 	for line := range strings.Lines(message) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "|") {
-			lines = append(lines, line)
+		if line == "" || strings.HasPrefix(line, "|") {
+			continue
 		}
+		switch {
+		case text.Len() == 0:
+		case strings.HasSuffix(text.String(), ":"):
+			text.WriteString(" ")
+		default:
+			text.WriteString("; ")
+		}
+		text.WriteString(line)
 	}
-	return urlCredentials.ReplaceAllString(strings.Join(lines, " "), "://[omitted]@")
+	return urlCredentials.ReplaceAllString(text.String(), "://[omitted]@")
 }
 
 var urlCredentials = regexp.MustCompile(`://[^/?#\s"]*@`)

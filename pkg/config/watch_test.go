@@ -146,6 +146,9 @@ func TestWatchLooksAtOnceWhenAsked(t *testing.T) {
 		w.now <- struct{}{}
 		w.now <- struct{}{}
 		synctest.Wait()
+		w.expect(t) // it may still be being written
+		time.Sleep(WatchInterval / 2)
+		synctest.Wait()
 		w.expect(t, "second")
 	})
 }

@@ -116,6 +116,9 @@ func (c *Claims) with(name string, value jsontext.Value) *Claims {
 // eachMember reads data as one JSON object in I-JSON form (RFC 7493): UTF-8, no
 // name twice, nothing after it. A value given to visit is a slice of data.
 func eachMember(data []byte, visit func(name string, value jsontext.Value) error) error {
+	if tooDeep(data) {
+		return fmt.Errorf("JSON nested more than %d deep", maxDepth)
+	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
 	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
 		return errors.New("not a JSON object")
@@ -143,6 +146,32 @@ func eachMember(data []byte, visit func(name string, value jsontext.Value) error
 		return errors.New("there is something after the JSON object")
 	}
 	return nil
+}
+
+// maxDepth is how deep a token's JSON may nest. Real claims stay below ten; each
+// level costs the decoder memory.
+const maxDepth = 64
+
+// tooDeep counts brackets outside of strings. It is exact for JSON, and of no
+// consequence for what is none.
+func tooDeep(data []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // jsonError names what is wrong with a JSON text without quoting it: it is part

@@ -43,7 +43,7 @@ func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims,
 		t.Add("distributed claims", trace.Failed, refusal.Text)
 		return nil, refusal, nil
 	}
-	t.Add("distributed claims", trace.Passed, source.Endpoint)
+	t.Add("distributed claims", trace.Passed, "")
 	return claims.with(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
 }
 
@@ -78,7 +78,11 @@ func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refus
 	if groupsClaim == "" || claims.Has(groupsClaim) {
 		return claimSource{}, reason.Refusal{}
 	}
-	return sources[names[groupsClaim]], reason.Refusal{}
+	name, ok := names[groupsClaim]
+	if !ok {
+		return claimSource{}, reason.Refusal{}
+	}
+	return sources[name], reason.Refusal{}
 }
 
 func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource) (jsontext.Value, reason.Refusal, error) {
@@ -87,7 +91,8 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 	refuse := func(text string) (jsontext.Value, reason.Refusal, error) {
 		return nil, reason.Refusal{Code: reason.MappingFailed, Text: "distributed claim: " + text}, nil
 	}
-	answer, err := get(ctx, issuer.client, source.Endpoint, source.AccessToken)
+	// The endpoint is part of the token, so no text names it.
+	answer, err := get(ctx, issuer.claimsClient, source.Endpoint, source.AccessToken)
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %w", err)
 	}
@@ -105,16 +110,19 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 	}
 	// As for upstream, it is the endpoint, named in a proven token, that ties the
 	// answer to the user, and the answer is for the audiences of that token.
-	refusal, err := signer.verify(ctx, untrusted, issuer.config.Audiences, nil)
+	refusal, err := signer.verifySignature(ctx, untrusted, nil)
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %w", err)
+	}
+	if refusal.IsZero() {
+		refusal = signer.checkClaims(untrusted.claims, issuer.config.Audiences, nil)
 	}
 	if !refusal.IsZero() {
 		return refuse(refusal.Text)
 	}
 	value, ok := untrusted.claims.Get(issuer.config.GroupsClaim)
 	if !ok {
-		return refuse(fmt.Sprintf("the answer of %s has no claim %q", source.Endpoint, issuer.config.GroupsClaim))
+		return refuse(fmt.Sprintf("the answer has no claim %q", issuer.config.GroupsClaim))
 	}
 	return value, reason.Refusal{}, nil
 }

@@ -59,10 +59,10 @@ type KeysConfig struct {
 	MaxStaleness time.Duration
 }
 
-func (c KeysConfig) equal(o KeysConfig) bool {
+// sameSource reports whether keys come from the same place, in the same way.
+func (c KeysConfig) sameSource(o KeysConfig) bool {
 	return bytes.Equal(c.JWKS, o.JWKS) && c.JWKSFile == o.JWKSFile && c.JWKSURL == o.JWKSURL &&
-		c.DiscoveryURL == o.DiscoveryURL && bytes.Equal(c.CertificateAuthority, o.CertificateAuthority) &&
-		c.MaxStaleness == o.MaxStaleness
+		c.DiscoveryURL == o.DiscoveryURL && bytes.Equal(c.CertificateAuthority, o.CertificateAuthority)
 }
 
 // Issuer proves the tokens of one issuer. It is immutable but for its keys, which
@@ -71,9 +71,12 @@ type Issuer struct {
 	config Config
 	// verifiers is the allow-list of algorithms and what checks each.
 	verifiers map[string]jws.Verifier
-	client    *http.Client
-	keys      *keys
-	now       func() time.Time
+	// client fetches keys; claimsClient is another, so that claim sources that
+	// hang hold up no keys.
+	client       *http.Client
+	claimsClient *http.Client
+	keys         *keys
+	now          func() time.Time
 }
 
 // Name is the issuer's short name.
@@ -103,6 +106,11 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 		return nil, err
 	}
 	issuer.client = client
+	if config.GroupsClaim != "" {
+		if issuer.claimsClient, err = newClient(config.Keys.CertificateAuthority); err != nil {
+			return nil, err
+		}
+	}
 	issuer.keys = &keys{
 		interval:     refreshInterval,
 		maxStaleness: config.Keys.MaxStaleness,
@@ -130,36 +138,51 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 	return issuer, nil
 }
 
-// verify proves that the issuer signed the token for one of the audiences, and
-// for now. It returns the reason why not, or an error where it cannot tell.
-func (i *Issuer) verify(ctx context.Context, token untrustedToken, audiences []string, t *trace.Trace) (reason.Refusal, error) {
-	if refusal, err := i.verifySignature(ctx, token, t); err != nil || !refusal.IsZero() {
-		return refusal, err
-	}
-	// From here on the claims are the issuer's own words.
-	claims := token.claims
+// checkClaims checks what the issuer is proven to have signed: the form of the
+// registered claims, that the token is for one of audiences, and for now.
+func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace) reason.Refusal {
 	if refusal := checkTypes(claims); !refusal.IsZero() {
-		return refusal, nil
+		t.Add("claims", trace.Failed, refusal.Text)
+		return refusal
 	}
 	got, err := claims.Strings("aud")
 	if err != nil && claims.Has("aud") {
-		return reason.Refusal{Code: reason.TokenMalformed, Text: "aud: " + err.Error()}, nil
+		text := "aud: " + err.Error()
+		t.Add("aud", trace.Failed, text)
+		return reason.Refusal{Code: reason.TokenMalformed, Text: text}
 	}
 	if !slices.ContainsFunc(got, func(audience string) bool { return slices.Contains(audiences, audience) }) {
-		text := fmt.Sprintf("expected an aud among %q, got %q", audiences, got)
+		text := fmt.Sprintf("expected an aud among %s, got %s", quoteSome(audiences), quoteSome(got))
 		t.Add("aud", trace.Failed, text)
-		return reason.Refusal{Code: reason.AudienceMismatch, Text: text}, nil
+		return reason.Refusal{Code: reason.AudienceMismatch, Text: text}
 	}
 	if t.On() {
-		t.Add("aud", trace.Passed, fmt.Sprintf("%q is for one of %q", got, audiences))
+		t.Add("aud", trace.Passed, fmt.Sprintf("%s is for one of %s", quoteSome(got), quoteSome(audiences)))
 	}
 	refusal := checkTimes(claims, i.now())
 	if !refusal.IsZero() {
 		t.Add("times", trace.Failed, refusal.Text)
-		return refusal, nil
+		return refusal
 	}
 	t.Add("times", trace.Passed, "")
-	return reason.Refusal{}, nil
+	return reason.Refusal{}
+}
+
+// quoteSome quotes the first few of texts that may be many and long.
+func quoteSome(texts []string) string {
+	const shown = 5
+	var quoted strings.Builder
+	for n, text := range texts {
+		if n == shown {
+			fmt.Fprintf(&quoted, " and %d more", len(texts)-shown)
+			break
+		}
+		if n > 0 {
+			quoted.WriteByte(' ')
+		}
+		fmt.Fprintf(&quoted, "%.200q", text)
+	}
+	return "[" + quoted.String() + "]"
 }
 
 // verifySignature checks alg against the configuration, then the signature
@@ -195,12 +218,13 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 	}
 	if header.keyID == "" || !current.has(header.keyID) {
 		// The issuer may have rotated its keys since.
-		current, err = i.keys.newer(ctx, current)
+		before := current
+		current, err = i.keys.newer(ctx, before)
 		if err != nil {
 			t.Add("keys", trace.Failed, err.Error())
 			return reason.Refusal{}, err
 		}
-		if current.verify(verifier, header, signed, signature) {
+		if current != before && current.verify(verifier, header, signed, signature) {
 			t.Add("signature", trace.Passed, "with a key fetched just now")
 			return reason.Refusal{}, nil
 		}

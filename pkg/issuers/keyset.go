@@ -62,7 +62,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 		set.keys = append(set.keys, key)
 	}
 	if len(set.keys) == 0 {
-		return nil, errors.Join(append([]error{errors.New("the key set has no key that can verify a signature")}, set.skipped...)...)
+		return nil, errors.Join(append([]error{errors.New("the key set has no key that can verify a signature")}, set.skipped[:min(len(set.skipped), 3)]...)...)
 	}
 	return set, nil
 }
@@ -103,23 +103,23 @@ func parseKey(value jsontext.Value) (publicKey, error) {
 		return publicKey{}, errors.New("not a key of a known type")
 	}
 	if use := parsed.KeyUsage(); use != "" && use != string(jwk.ForSignature) {
-		return publicKey{}, fmt.Errorf("kid %q: its use is %q, not \"sig\"", parsed.KeyID(), use)
+		return publicKey{}, fmt.Errorf("kid %.100q: its use is %.20q, not \"sig\"", parsed.KeyID(), use)
 	}
 	if operations := parsed.KeyOps(); len(operations) > 0 && !slices.Contains(operations, jwk.KeyOpVerify) {
-		return publicKey{}, fmt.Errorf("kid %q: its key_ops lack \"verify\"", parsed.KeyID())
+		return publicKey{}, fmt.Errorf("kid %.100q: its key_ops lack \"verify\"", parsed.KeyID())
 	}
 	var raw any
 	if err := parsed.Raw(&raw); err != nil {
-		return publicKey{}, fmt.Errorf("kid %q: not a valid key", parsed.KeyID())
+		return publicKey{}, fmt.Errorf("kid %.100q: not a valid key", parsed.KeyID())
 	}
 	algorithms, err := fittingAlgorithms(raw)
 	if err != nil {
-		return publicKey{}, fmt.Errorf("kid %q: %w", parsed.KeyID(), err)
+		return publicKey{}, fmt.Errorf("kid %.100q: %w", parsed.KeyID(), err)
 	}
 	// RFC 7517 §4.4: a key that names its algorithm is for that one alone.
 	if named := parsed.Algorithm().String(); named != "" {
 		if !slices.Contains(algorithms, jwa.SignatureAlgorithm(named)) {
-			return publicKey{}, fmt.Errorf("kid %q: its alg %q does not fit a %s", parsed.KeyID(), named, parsed.KeyType())
+			return publicKey{}, fmt.Errorf("kid %.100q: its alg %.20q does not fit a %s", parsed.KeyID(), named, parsed.KeyType())
 		}
 		algorithms = []jwa.SignatureAlgorithm{jwa.SignatureAlgorithm(named)}
 	}
@@ -152,6 +152,9 @@ func fittingAlgorithms(raw any) ([]jwa.SignatureAlgorithm, error) {
 		}
 		return nil, fmt.Errorf("no algorithm is known for curve %s", key.Curve.Params().Name)
 	case ed25519.PublicKey:
+		if len(key) != ed25519.PublicKeySize {
+			return nil, fmt.Errorf("an Ed25519 key has %d bytes, this has %d", ed25519.PublicKeySize, len(key))
+		}
 		return []jwa.SignatureAlgorithm{jwa.EdDSA}, nil
 	default:
 		return nil, errors.New("not a public key for signatures")

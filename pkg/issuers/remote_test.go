@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
+	"golang.org/x/sys/unix"
 
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -105,7 +106,7 @@ func TestAnIssuerThatMisbehavesHasNoKeys(t *testing.T) {
 		"names keys without TLS":                  {body(`{"issuer":"https://issuer.example","jwks_uri":%q}`, plain.URL), "not an https URL"},
 		"names a file for keys":                   {body(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "not an https URL"},
 		"names its keys twice":                    {body(`{"issuer":"https://issuer.example","jwks_uri":"https://a.example","jwks_uri":"https://b.example"}`), "discovery document"},
-		"redirects to a server without TLS":       {http.RedirectHandler(plain.URL, http.StatusFound), "only https"},
+		"redirects to a server without TLS":       {http.RedirectHandler(plain.URL, http.StatusFound), "away from https"},
 		"redirects for ever":                      {http.RedirectHandler("/again", http.StatusFound), "redirects"},
 		"answers without end":                     {body("%s", strings.Repeat(" ", 2<<20)), "longer than"},
 		"closes the connection without an answer": {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "EOF"},
@@ -191,6 +192,34 @@ func TestANewSetKeepsTheKeysOfUnchangedIssuers(t *testing.T) {
 	}
 }
 
+// An operator who raises maxStaleness does it while the issuer is away.
+func TestANewSetKeepsTheKeysOfARenamedIssuer(t *testing.T) {
+	issuer := startIssuer(t, "")
+	before := newSet(t, remote(issuer))
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	changed := remote(issuer)
+	changed.Name, changed.Keys.MaxStaleness = "renamed", 48*time.Hour
+	after, err := issuers.NewSet([]issuers.Config{changed}, before, issuers.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Close(after)
+	defer after.Close(nil)
+	after.AwaitFirstFetch(t.Context())
+	expectProven(t, after, issuer.Sign(valid().With(claims{"iss": issuer.URL})))
+}
+
+func TestAKeyFileMustBeARegularFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "jwks.json")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := newSet(t, issuers.Config{Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Keys: issuers.KeysConfig{JWKSFile: pipe}})
+	if err := set.Statuses()[0].Err; err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("expected an error that says so, got %v", err)
+	}
+}
+
 func TestANewSetDoesNotKeepKeysFromElsewhere(t *testing.T) {
 	issuer, impostor := startIssuer(t, issuerURL), startIssuer(t, issuerURL)
 	config := remote(impostor)
@@ -235,7 +264,7 @@ func TestDistributedGroups(t *testing.T) {
 		return issuer.Sign(valid().With(claims{
 			"iss":            issuer.URL,
 			"_claim_names":   claims{"groups": "src1"},
-			"_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL, "access_token": "secret"}},
+			"_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL + "/claims?sig=SECRET", "access_token": "secret"}},
 		}).With(changes))
 	}
 	distributed := valid().With(claims{"iss": groups.URL, "groups": []string{"a", "b"}})
@@ -257,8 +286,10 @@ func TestDistributedGroups(t *testing.T) {
 		{name: "without the claim", token: token(nil), answer: groups.Sign(distributed.With(claims{"groups": nil})), code: reason.MappingFailed},
 		{name: "not a JWT", token: token(nil), answer: "hello", code: reason.MappingFailed},
 		{name: "not to be had", token: token(nil), unavailable: true},
-		{name: "kept without TLS", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "http://127.0.0.1:1"}}}), unavailable: true},
+		{name: "at an address where nobody listens", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "https://user:SECRET@127.0.0.1:1/claims"}}}), unavailable: true},
+		{name: "kept without TLS", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "http://user:SECRET@127.0.0.1:1/claims"}}}), unavailable: true},
 		{name: "of which the source is missing", token: token(claims{"_claim_sources": claims{}}), code: reason.TokenMalformed},
+		{name: "in a source without a name, which none has named", token: token(claims{"_claim_names": claims{}, "_claim_sources": claims{"": claims{"endpoint": endpoint.URL}}}), answer: "unasked"},
 		{name: "aggregated, which upstream ignores", token: token(claims{"_claim_sources": claims{"src1": claims{"JWT": "a.b.c"}}})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -266,6 +297,9 @@ func TestDistributedGroups(t *testing.T) {
 			verification, err := set.Verify(t.Context(), test.token, nil)
 			if (err != nil) != test.unavailable {
 				t.Fatalf("expected unavailable to be %v, got error %v, refusal %q", test.unavailable, err, verification.Refusal)
+			}
+			if text := fmt.Sprint(err, verification.Refusal); strings.Contains(text, "SECRET") {
+				t.Errorf("the text names the endpoint, which is part of the token: %s", text)
 			}
 			if test.unavailable {
 				return
@@ -279,6 +313,12 @@ func TestDistributedGroups(t *testing.T) {
 			got, _ := verification.Claims.Get("groups")
 			if string(got) != test.groups {
 				t.Errorf("expected groups %s, got %s", test.groups, got)
+			}
+			if test.answer == "unasked" {
+				if bearer != "" || got != nil {
+					t.Error("expected nothing to be fetched")
+				}
+				return
 			}
 			if test.answer != "" && bearer != "Bearer secret" {
 				t.Errorf("expected the source's access token to be sent, got %q", bearer)

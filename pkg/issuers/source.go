@@ -35,7 +35,7 @@ func (s staticSource) fetch(context.Context) (*KeySet, error) { return s.set, ni
 type fileSource struct{ path string }
 
 func (s fileSource) fetch(context.Context) (*KeySet, error) {
-	data, err := os.ReadFile(s.path)
+	data, err := readFile(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("read jwksFile: %w", err)
 	}
@@ -44,6 +44,22 @@ func (s fileSource) fetch(context.Context) (*KeySet, error) {
 		return nil, fmt.Errorf("jwksFile %s: %w", s.path, err)
 	}
 	return set, nil
+}
+
+// readFile reads a regular file, bounded in size: reading a pipe could last for
+// ever.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > maxResponseBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxResponseBytes)
+	}
+	return os.ReadFile(path)
 }
 
 // urlSource is a key set at a URL that the configuration names.
@@ -72,7 +88,7 @@ func (s discoverySource) fetch(ctx context.Context) (*KeySet, error) {
 	}
 	data, err := get(ctx, s.client, address, "")
 	if err != nil {
-		return nil, fmt.Errorf("fetch discovery document: %w", err)
+		return nil, fmt.Errorf("fetch discovery document %s: %w", address, err)
 	}
 	var document struct {
 		Issuer  string `json:"issuer"`
@@ -94,11 +110,11 @@ func (s discoverySource) fetch(ctx context.Context) (*KeySet, error) {
 func fetchKeySet(ctx context.Context, client *http.Client, address string) (*KeySet, error) {
 	data, err := get(ctx, client, address, "")
 	if err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+		return nil, fmt.Errorf("fetch keys from %.200q: %w", address, err)
 	}
 	set, err := ParseKeySet(data)
 	if err != nil {
-		return nil, fmt.Errorf("keys from %s: %w", address, err)
+		return nil, fmt.Errorf("keys from %.200q: %w", address, err)
 	}
 	return set, nil
 }
@@ -116,18 +132,19 @@ func newClient(certificateAuthority []byte) (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   5 * time.Second,
-			ResponseHeaderTimeout: 5 * time.Second,
-			IdleConnTimeout:       90 * time.Second,
-			MaxConnsPerHost:       8,
-			ForceAttemptHTTP2:     true,
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    5 * time.Second,
+			ResponseHeaderTimeout:  5 * time.Second,
+			IdleConnTimeout:        90 * time.Second,
+			MaxConnsPerHost:        8,
+			MaxResponseHeaderBytes: 64 << 10,
+			ForceAttemptHTTP2:      true,
 		},
 		CheckRedirect: func(request *http.Request, via []*http.Request) error {
 			if request.URL.Scheme != "https" {
-				return fmt.Errorf("redirect to %s: only https is followed", request.URL.Redacted())
+				return errors.New("a redirect leads away from https")
 			}
 			if len(via) > maxRedirects {
 				return fmt.Errorf("more than %d redirects", maxRedirects)
@@ -139,15 +156,16 @@ func newClient(certificateAuthority []byte) (*http.Client, error) {
 }
 
 // get fetches one document over https, bounded in size. A non-empty bearer is sent
-// as the request's access token (RFC 6750 §2.1).
+// as the request's access token (RFC 6750 §2.1). Its errors do not name the
+// address, which may be part of a token.
 func get(ctx context.Context, client *http.Client, address, bearer string) ([]byte, error) {
 	target, err := url.Parse(address)
 	if err != nil || target.Scheme != "https" || target.Host == "" {
-		return nil, fmt.Errorf("%.200q is not an https URL", address)
+		return nil, errors.New("not an https URL")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%.200q is not an https URL", address)
+		return nil, errors.New("not an https URL")
 	}
 	request.Header.Set("User-Agent", "tokenreview-webhook")
 	request.Header.Set("Accept", "application/json, application/jwk-set+json, application/jwt")
@@ -156,18 +174,22 @@ func get(ctx context.Context, client *http.Client, address, bearer string) ([]by
 	}
 	response, err := client.Do(request)
 	if err != nil {
+		var withAddress *url.Error
+		if errors.As(err, &withAddress) {
+			err = withAddress.Err
+		}
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: the answer is %s", target.Redacted(), response.Status)
+		return nil, fmt.Errorf("the answer is %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", target.Redacted(), err)
+		return nil, err
 	}
 	if len(data) > maxResponseBytes {
-		return nil, fmt.Errorf("GET %s: the answer is longer than %d bytes", target.Redacted(), maxResponseBytes)
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxResponseBytes)
 	}
 	return data, nil
 }

@@ -31,19 +31,22 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 		if !ok {
 			return mappingFailed("username", errors.New("the expression must return text"))
 		}
+		if name == "" {
+			return mappingFailed("username", errors.New("the expression returned empty text"))
+		}
 		r.user.Name = name
 	} else {
 		name, err := r.claims.String(mapping.Claim)
 		if err != nil {
 			return mappingFailed("username", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
+		if name == "" {
+			return mappingFailed("username", fmt.Errorf("claim %q is empty", mapping.Claim))
+		}
 		if refusal := checkEmail(mapping.Claim, r); !refusal.IsZero() {
 			return refusal
 		}
 		r.user.Name = prefix(mapping.Prefix) + name
-	}
-	if r.user.Name == "" {
-		return mappingFailed("username", errors.New("the username would be empty"))
 	}
 	return reason.Refusal{}
 }

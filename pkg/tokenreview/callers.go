@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,15 +30,26 @@ func NewCallers(options func() (x509.VerifyOptions, bool), now func() time.Time)
 
 type connectionKey struct{}
 
-// connection remembers the proof for one connection: a chain is checked once, not
-// with every request.
+// maxChain is how many certificates a caller may present. Checking what strangers
+// present costs time: longer chains are refused unseen.
+const maxChain = 4
+
+// refusalLasts is how long a refused certificate is not looked at again.
+const refusalLasts = 10 * time.Second
+
+// connection remembers the outcome for one connection, so that a chain, good or
+// bad, is checked once and not with every request.
 type connection struct {
-	proof atomic.Pointer[proof]
+	mu      sync.Mutex // held while the chain is checked
+	outcome outcome
 }
 
-type proof struct {
-	roots *x509.CertPool
-	until time.Time
+// outcome is whether a certificate is accepted, as long as roots are the client CA
+// and until has not come.
+type outcome struct {
+	accepted bool
+	roots    *x509.CertPool
+	until    time.Time
 }
 
 // ConnContext is for http.Server's field of that name.
@@ -68,30 +79,38 @@ func (c *Callers) accepted(r *http.Request) bool {
 	if !ok {
 		return false
 	}
-	now := c.now()
-	known, _ := r.Context().Value(connectionKey{}).(*connection)
-	if known != nil {
-		if p := known.proof.Load(); p != nil && p.roots == options.Roots && now.Before(p.until) {
-			return true
-		}
+	options.CurrentTime = c.now()
+	known, ok := r.Context().Value(connectionKey{}).(*connection)
+	if !ok {
+		return verify(r.TLS.PeerCertificates, options).accepted
 	}
-	options.CurrentTime = now
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	if known.outcome.roots != options.Roots || !options.CurrentTime.Before(known.outcome.until) {
+		known.outcome = verify(r.TLS.PeerCertificates, options)
+	}
+	return known.outcome.accepted
+}
+
+// verify checks a chain, leaf first, against the client CA.
+func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
+	refused := outcome{roots: options.Roots, until: options.CurrentTime.Add(refusalLasts)}
+	if len(chain) > maxChain {
+		return refused
+	}
 	options.Intermediates = x509.NewCertPool()
-	for _, certificate := range r.TLS.PeerCertificates[1:] {
+	for _, certificate := range chain[1:] {
 		options.Intermediates.AddCert(certificate)
 	}
-	chains, err := r.TLS.PeerCertificates[0].Verify(options)
+	chains, err := chain[0].Verify(options)
 	if err != nil {
-		return false
+		return refused
 	}
-	if known != nil {
-		until := chains[0][0].NotAfter
-		for _, certificate := range chains[0] {
-			if certificate.NotAfter.Before(until) {
-				until = certificate.NotAfter
-			}
+	until := chain[0].NotAfter
+	for _, certificate := range chains[0] {
+		if certificate.NotAfter.Before(until) {
+			until = certificate.NotAfter
 		}
-		known.proof.Store(&proof{roots: options.Roots, until: until})
 	}
-	return true
+	return outcome{accepted: true, roots: options.Roots, until: until}
 }

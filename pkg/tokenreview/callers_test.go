@@ -158,6 +158,42 @@ func TestCallers(t *testing.T) {
 	}
 }
 
+func TestALongChainIsRefusedUnseen(t *testing.T) {
+	ca := newAuthority(t)
+	g := newGate(t, ca)
+	certificate := ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour)
+	for len(certificate.Certificate) < 5 {
+		certificate.Certificate = append(certificate.Certificate, ca.certificate.Raw)
+	}
+	if code, _ := g.get(t, g.client(t, certificate)); code != 403 {
+		t.Errorf("expected 403 for a chain of five, got %d", code)
+	}
+	certificate.Certificate = certificate.Certificate[:4]
+	if code, _ := g.get(t, g.client(t, certificate)); code != 200 {
+		t.Errorf("expected 200 for a chain of four, got %d", code)
+	}
+}
+
+// What a hostile chain costs, it costs once for each connection.
+func TestARefusedCertificateIsCheckedOncePerConnection(t *testing.T) {
+	stranger := newAuthority(t)
+	g := newGate(t, newAuthority(t))
+	client := g.client(t, stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour))
+	if code, _ := g.get(t, client); code != 403 {
+		t.Fatalf("expected 403, got %d", code)
+	}
+	// The same roots, but trusted: only a second look would find out.
+	roots := g.options.Load().Roots
+	roots.AddCert(stranger.certificate)
+	if code, _ := g.get(t, client); code != 403 {
+		t.Errorf("expected the refusal to be remembered, got %d", code)
+	}
+	g.ahead.Store(int64(11 * time.Second))
+	if code, _ := g.get(t, client); code != 200 {
+		t.Errorf("expected another look after ten seconds, got %d", code)
+	}
+}
+
 func TestAWithdrawnClientCACutsOffOpenConnections(t *testing.T) {
 	ca := newAuthority(t)
 	g := newGate(t, ca)

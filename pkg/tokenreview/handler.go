@@ -9,9 +9,11 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,11 +30,14 @@ const maxBodyBytes = 2*issuers.MaxTokenBytes + 16<<10
 type Handler struct {
 	reviewer *Reviewer
 	log      *slog.Logger
+	// refusals bounds the log; suppressed counts what it left out since the last line.
+	refusals   *rate.Limiter
+	suppressed atomic.Int64
 }
 
 // NewHandler returns a handler that answers as reviewer decides.
 func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
-	return &Handler{reviewer: reviewer, log: log}
+	return &Handler{reviewer: reviewer, log: log, refusals: rate.NewLimiter(refusalsPerSecond, 10*refusalsPerSecond)}
 }
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
@@ -58,11 +63,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeReview(w, request.APIVersion, &answer)
 }
 
-// logAnswer logs at info what only a trusted issuer's token can cause, and at
-// debug what any stranger can cause as often as he likes.
+// refusalsPerSecond bounds what refused tokens add to the log at info.
+const refusalsPerSecond = 10
+
+// logAnswer logs at info that a token is refused which an issuer of ours has
+// signed, at a bounded rate: such a token can be sent again and again. What anybody
+// can cause without one is logged at debug only.
 func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 	level := slog.LevelDebug
-	if answer.Proven && answer.User == nil || answer.Undecided {
+	if answer.Proven && answer.User == nil {
 		level = slog.LevelInfo
 	}
 	if !h.log.Enabled(ctx, level) {
@@ -73,6 +82,15 @@ func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 		attributes = append(attributes, slog.String("username", answer.User.Name))
 	} else {
 		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
+	}
+	if level == slog.LevelInfo {
+		if !h.refusals.Allow() {
+			h.suppressed.Add(1)
+			return
+		}
+		if n := h.suppressed.Swap(0); n > 0 {
+			attributes = append(attributes, slog.Int64("suppressed", n))
+		}
 	}
 	h.log.LogAttrs(ctx, level, "token reviewed", attributes...)
 }

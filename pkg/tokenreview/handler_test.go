@@ -231,6 +231,8 @@ func TestWhatStrangersCauseIsLoggedAtDebugOnly(t *testing.T) {
 		{"a forged token", issuertest.NewKey("stranger", "RS256").Sign(claims{"iss": s.issuer.URL}), "DEBUG"},
 		{"an accepted token", s.sign(nil), "DEBUG"},
 		{"a proven token that is refused", s.sign(claims{"hd": "evil.com"}), "INFO"},
+		{"a proven token that has expired", s.sign(claims{"exp": 1}), "INFO"},
+		{"a proven token for somebody else", s.sign(claims{"aud": "elsewhere"}), "INFO"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.log.Reset()
@@ -239,6 +241,17 @@ func TestWhatStrangersCauseIsLoggedAtDebugOnly(t *testing.T) {
 				t.Errorf("expected level %s, got %s", test.level, s.log)
 			}
 		})
+	}
+}
+
+func TestARefusedTokenThatIsSentAgainAndAgainDoesNotFloodTheLog(t *testing.T) {
+	s := serve(t)
+	body := review("authentication.k8s.io/v1", s.sign(claims{"hd": "evil.com"}))
+	for range 500 {
+		s.post("application/json", body)
+	}
+	if lines := strings.Count(s.log.String(), "\n"); lines < 10 || lines > 300 {
+		t.Errorf("expected about a hundred lines for 500 refusals, got %d", lines)
 	}
 }
 

@@ -93,7 +93,7 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 
 func (r *Rules) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
 	verification, err := r.Issuers.Verify(ctx, token, t)
-	answer := Answer{Refusal: verification.Refusal}
+	answer := Answer{Proven: verification.Proven, Refusal: verification.Refusal}
 	if verification.Issuer != nil {
 		answer.Issuer = verification.Issuer.Name()
 	}
@@ -105,7 +105,6 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 	if verification.Claims == nil {
 		return answer
 	}
-	answer.Proven = true
 	decision := r.Policies[answer.Issuer].Decide(ctx, verification.Claims, t)
 	answer.User, answer.Refusal = decision.User, decision.Refusal
 	if answer.User != nil {

@@ -2,6 +2,7 @@ package tokenreview_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -162,7 +163,6 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 		{"username from a claim", "claimMappings:\n  username: {claim: user, prefix: 'oidc:'}\n", []token{
 			accepted("text", claims{"user": "jane"}),
 			accepted("text with spaces and non-ASCII letters", claims{"user": "Jäne Döe"}),
-			accepted("empty text, with the prefix", claims{"user": ""}),
 			{"missing", claims{"sub": "jane"}, reason.MappingFailed, `claim "user"`},
 			{"a number", claims{"user": 5}, reason.MappingFailed, "expected text, got a number"},
 			{"a list", claims{"user": []string{"jane"}}, reason.MappingFailed, "expected text, got a list"},
@@ -420,6 +420,7 @@ func TestWeRefuseMoreThanUpstream(t *testing.T) {
 		claims claims
 		code   reason.Code
 	}{
+		"a username that is null":         {base.With(claims{"sub": json.RawMessage("null")}), reason.MappingFailed},
 		"an empty username":               {base.With(claims{"sub": ""}), reason.MappingFailed},
 		"a username of Kubernetes' own":   {base.With(claims{"sub": "system:admin"}), reason.ReservedName},
 		"a group of Kubernetes' own":      {base.With(claims{"groups": []string{"devs", "system:masters"}}), reason.ReservedName},
