@@ -47,7 +47,7 @@ once. SIGTERM and SIGINT end the server after the requests under way.`,
 	flags.StringVar(&options.HealthBindAddress, "health-bind-address", "127.0.0.1:8081", "address and port of /livez, /readyz and /metrics")
 	flags.BoolVar(&options.AllowAnyCaller, "insecure-allow-any-caller", false, "let callers without a client certificate try tokens")
 	flags.BoolVar(&options.PermitPortSharing, "permit-port-sharing", false, "listen with SO_REUSEPORT, so that a new process can take over from an old one without a gap")
-	flags.Float64Var(&options.GoawayChance, "goaway-chance", 0.001, "chance, 0 to 1, that an answer ends its HTTP/2 connection, so that API servers come to spread over replicas")
+	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", 5*time.Minute, "about how long a connection may last before it is ended with GOAWAY, so that API servers come to spread over replicas; 0 is for ever")
 	flags.DurationVar(&options.GracePeriod, "shutdown-grace-period", 20*time.Second, "how long requests under way may take to end at shutdown")
 	flags.StringVar(&options.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -59,8 +59,8 @@ once. SIGTERM and SIGINT end the server after the requests under way.`,
 
 func serve(cmd *cobra.Command, options serveOptions) error {
 	ctx := cmd.Context()
-	if options.GoawayChance < 0 || options.GoawayChance > 1 {
-		return fmt.Errorf("--goaway-chance: expected 0 to 1, got %v", options.GoawayChance)
+	if options.MaxConnectionAge < 0 {
+		return fmt.Errorf("--max-connection-age: expected a duration or 0, got %s", options.MaxConnectionAge)
 	}
 	log, err := logging.New(cmd.ErrOrStderr(), options.logFormat, options.logLevel)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -43,9 +42,9 @@ type Options struct {
 	// PermitPortSharing lets another process listen on the same ports meanwhile
 	// (SO_REUSEPORT), so that one can replace the other without a gap.
 	PermitPortSharing bool
-	// GoawayChance is how likely, 0 to 1, an answer ends its HTTP/2 connection, so
-	// that callers come to spread over replicas.
-	GoawayChance float64
+	// MaxConnectionAge is about how long a connection may last before an answer ends
+	// it, so that callers come to spread over replicas. Zero is for ever.
+	MaxConnectionAge time.Duration
 	// GracePeriod is how long requests under way may take to end at shutdown.
 	GracePeriod time.Duration
 }
@@ -76,6 +75,7 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 	router.NotFoundHandler = http.HandlerFunc(tokenreview.NotFound)
 	router.MethodNotAllowedHandler = http.HandlerFunc(tokenreview.MethodNotAllowed)
 	var secured http.Handler = router
+	age := maxAge(options.MaxConnectionAge)
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	s.secure = &http.Server{
 		TLSConfig:         certificates.config,
@@ -85,13 +85,16 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog,
+		ConnContext:       age.connContext,
 	}
 	if certificates.clientCA != nil {
 		callers := tokenreview.NewCallers(certificates.clientCA.VerifyOptions, time.Now)
 		secured = callers.Wrap(secured)
-		s.secure.ConnContext = callers.ConnContext
+		s.secure.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
+			return callers.ConnContext(age.connContext(ctx, connection), connection)
+		}
 	}
-	s.secure.Handler = health.metrics.countResponses(withGoaway(secured, options.GoawayChance))
+	s.secure.Handler = health.metrics.countResponses(age.wrap(secured))
 	s.plain = &http.Server{
 		Handler:           health.handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -145,18 +148,4 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	_ = s.plain.Close()
 	return err
-}
-
-// withGoaway makes the connection of some HTTP/2 requests their last: net/http
-// turns the header into a GOAWAY frame, and requests under way still end well.
-func withGoaway(next http.Handler, chance float64) http.Handler {
-	if chance <= 0 {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 && rand.Float64() < chance {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -232,10 +232,10 @@ func TestAnyCallerIsLetInOnlyIfThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestGoawayEndsConnectionsByItsChance(t *testing.T) {
-	for chance, connections := range map[float64]int{0: 1, 1: 5} {
+func TestConnectionsEndWithTheirAge(t *testing.T) {
+	for age, connections := range map[time.Duration]int{0: 1, time.Hour: 1, time.Nanosecond: 5} {
 		f := newFixture(t, withKeys("main"))
-		f.options.GoawayChance = chance
+		f.options.MaxConnectionAge = age
 		f.run(t)
 		client := f.client(t)
 		opened := 0
@@ -261,7 +261,7 @@ func TestGoawayEndsConnectionsByItsChance(t *testing.T) {
 			}
 		}
 		if opened != connections {
-			t.Errorf("chance %v: expected five requests on %d connections, got %d", chance, connections, opened)
+			t.Errorf("age %s: expected five requests on %d connections, got %d", age, connections, opened)
 		}
 	}
 }
