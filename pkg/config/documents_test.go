@@ -88,6 +88,8 @@ func TestDocumentOneIsWhatKubeAPIServerReads(t *testing.T) {
 		"a second one after a CR":         {text: documentOne + "# \r---\r" + other, refused: "another document begins"},
 		"a second one after a NEL":        {text: documentOne + "# \u0085---\u0085" + other, refused: "another document begins"},
 		"a second one after a separator":  {text: documentOne + "# \u2028---\u2028" + other, refused: "another document begins"},
+		"a policy hidden after another":   {text: documentOne + "---\n" + policyOfIt + "# \r---\r" + policyOfIt, refused: "another document begins"},
+		"a policy after the end":          {text: documentOne + "---\n" + policyOfIt + "...\n" + policyOfIt, refused: "expected <document start>"},
 		"a hidden one before, after a CR": {text: "# \r---\r" + other + "---\n" + documentOne, refused: "only document 1 may be"},
 		"UTF-16":                          {text: string(utf16(documentOne)), refused: "not UTF-8"},
 		"a zero byte":                     {text: documentOne + "---\n\x00" + policyOfIt, refused: "not UTF-8", upstreamRefuses: true},
