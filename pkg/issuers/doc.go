@@ -5,7 +5,8 @@
 // iss is shown to have signed it, for one of our audiences, and for now. What the
 // claims mean is the policy's business, not this package's.
 //
-// Read it in this order: set.go, token.go, claims.go, issuer.go, times.go, and for
-// the keys keys.go, remote.go, discovery.go, keyset.go. Each issuer has its own
-// keys, connections and background refresh; no issuer ever waits for another.
+// Read it in this order: set.go, token.go, claims.go, issuer.go, times.go,
+// distributed.go, and for the keys keys.go, source.go, keyset.go. Each issuer has
+// its own keys, connections and background refresh; no issuer ever waits for
+// another.
 package issuers
