@@ -91,6 +91,9 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	reload.loaded(loaded)
 	defer func() { reviewer.Rules().Issuers.Close(nil) }()
 
+	// Not before the keys are there: on a shared port the new process is asked from
+	// the moment it listens.
+	awaitKeys(ctx, rules)
 	listening, err := server.New(ctx, options.Options, tokenreview.NewHandler(reviewer, log), health, log)
 	if err != nil {
 		return err
@@ -116,9 +119,15 @@ type reloader struct {
 	log      *slog.Logger
 }
 
-// keysWait is how long a new configuration waits for the keys of its new issuers
-// before it is put in force without them.
+// keysWait is how long the keys of new issuers are waited for before a
+// configuration is put in force without them.
 const keysWait = 2 * time.Second
+
+func awaitKeys(ctx context.Context, rules *tokenreview.Rules) {
+	ctx, cancel := context.WithTimeout(ctx, keysWait)
+	defer cancel()
+	rules.Issuers.AwaitFirstFetch(ctx)
+}
 
 func (r *reloader) watch(ctx context.Context, digest string) {
 	hangups := make(chan os.Signal, 1)
@@ -161,9 +170,7 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
-	waiting, cancel := context.WithTimeout(ctx, keysWait)
-	defer cancel()
-	rules.Issuers.AwaitFirstFetch(waiting)
+	awaitKeys(ctx, rules)
 	r.reviewer.Use(rules)
 	before.Issuers.Close(rules.Issuers)
 	r.loaded(loaded)

@@ -169,11 +169,11 @@ func TestTokenReviewsAreAnsweredOverHTTP2AndHTTP1(t *testing.T) {
 	f := newFixture(t, withKeys("main"))
 	f.run(t)
 	two := f.client(t)
-	if response := f.post(t, two); response.StatusCode != 200 || response.ProtoMajor != 2 {
+	if response := f.post(t, two); response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
 		t.Errorf("expected 200 over HTTP/2, got %s over %s", response.Status, response.Proto)
 	}
 	one := &http.Client{Transport: &http.Transport{TLSClientConfig: f.tlsConfig(t)}}
-	if response := f.post(t, one); response.StatusCode != 200 || response.ProtoMajor != 1 {
+	if response := f.post(t, one); response.StatusCode != http.StatusOK || response.ProtoMajor != 1 {
 		t.Errorf("expected 200 over HTTP/1.1, got %s over %s", response.Status, response.Proto)
 	}
 }
@@ -227,7 +227,7 @@ func TestAnyCallerIsLetInOnlyIfThatIsSaid(t *testing.T) {
 	f.run(t)
 	config := f.tlsConfig(t)
 	config.Certificates = nil
-	if response := f.post(t, &http.Client{Transport: &http.Transport{TLSClientConfig: config}}); response.StatusCode != 200 {
+	if response := f.post(t, &http.Client{Transport: &http.Transport{TLSClientConfig: config}}); response.StatusCode != http.StatusOK {
 		t.Errorf("expected 200, got %s", response.Status)
 	}
 }
@@ -256,7 +256,7 @@ func TestConnectionsEndWithTheirAge(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
-			if response.StatusCode != 200 {
+			if response.StatusCode != http.StatusOK {
 				t.Errorf("expected 200, got %s", response.Status)
 			}
 		}
@@ -293,7 +293,7 @@ func TestAReplacedClientCAIsTakenUp(t *testing.T) {
 	f := newFixture(t, withKeys("main"))
 	f.run(t)
 	client := f.client(t)
-	if response := f.post(t, client); response.StatusCode != 200 {
+	if response := f.post(t, client); response.StatusCode != http.StatusOK {
 		t.Fatalf("expected 200, got %s", response.Status)
 	}
 	other := t.TempDir()
@@ -370,7 +370,7 @@ func TestShutdownLetsRequestsUnderWayEnd(t *testing.T) {
 		t.Errorf("expected not to be ready while shutting down, got %d %s", code, body)
 	}
 	response, err := finish()
-	if err != nil || response.StatusCode != 200 {
+	if err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("expected the request under way to be answered, got %v, %v", response, err)
 	}
 	if err := <-ended; err != nil {
@@ -403,7 +403,7 @@ func TestPortsCanBeSharedOnlyIfThatIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		if response := first.post(t, first.client(t)); response.StatusCode != 200 {
+		if response := first.post(t, first.client(t)); response.StatusCode != http.StatusOK {
 			t.Errorf("expected the second server to answer, got %s", response.Status)
 		}
 	}
