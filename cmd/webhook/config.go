@@ -22,8 +22,7 @@ func newConfigCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loaded, err := config.Load(args[0])
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
-				return errRefused
+				return err
 			}
 			for _, warning := range loaded.Warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)

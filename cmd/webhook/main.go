@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"tokenreview.dev/webhook/pkg/config"
 )
 
 func main() { os.Exit(run()) }
@@ -25,10 +27,25 @@ func run() int {
 	case errors.Is(err, errRefused):
 		// Why stands in the output already.
 		return 1
+	case errors.As(err, new(config.Errors)):
+		// Each line says where it is from.
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	default:
 		fmt.Fprintln(os.Stderr, "webhook:", err)
 		return 1
 	}
+}
+
+// errRefused ends a command with exit code 1 where its output has said why.
+var errRefused = errors.New("refused")
+
+// noArgs refuses arguments without repeating them: one may be a token.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q takes no arguments, only flags; see --help", cmd.CommandPath())
+	}
+	return nil
 }
 
 func newCommand() *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,9 +21,6 @@ import (
 	"tokenreview.dev/webhook/pkg/tokenreview"
 	"tokenreview.dev/webhook/pkg/trace"
 )
-
-// errRefused ends a command with exit code 1 where its output has said why.
-var errRefused = errors.New("refused")
 
 type reviewOptions struct {
 	configFile, tokenFile, output string
@@ -45,7 +41,7 @@ accepted and with 1 if it is not.
 
 The token is read from standard input or a file, never from the command line, where
 other users of the machine could see it.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return review(cmd, options) },
 	}
 	flags := cmd.Flags()
@@ -54,7 +50,7 @@ other users of the machine could see it.`,
 	flags.StringSliceVar(&options.audiences, "audience", nil, "audience to ask about, as the API server does with its --api-audiences; repeat for more")
 	flags.BoolVar(&options.explain, "explain", false, "print every check in the order it ran, to standard error")
 	flags.StringVarP(&options.output, "output", "o", "table", "table, json or yaml")
-	flags.DurationVar(&options.timeout, "timeout", 10*time.Second, "how long to wait for the issuers' keys")
+	flags.DurationVar(&options.timeout, "timeout", 10*time.Second, "how long to wait for the issuer's keys")
 	_ = cmd.MarkFlagRequired("config")
 	return cmd
 }
@@ -81,7 +77,7 @@ func review(cmd *cobra.Command, options reviewOptions) error {
 	defer rules.Issuers.Close(nil)
 	waiting, cancel := context.WithTimeout(cmd.Context(), options.timeout)
 	defer cancel()
-	rules.Issuers.AwaitFirstFetch(waiting)
+	rules.Issuers.AwaitFirstFetchFor(waiting, token)
 
 	steps := &trace.Trace{}
 	answer := tokenreview.NewReviewer(rules, nil).Review(cmd.Context(), token, options.audiences, steps)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -32,9 +31,9 @@ func newServeCommand() *cobra.Command {
 
 POST /authenticate answers on the secure port. /livez, /readyz and /metrics answer
 on the health port, without TLS. The configuration, the certificates and the client
-CA are read again when their files change; SIGHUP looks at the configuration at
-once. SIGTERM and SIGINT end the server after the requests under way.`,
-		Args: cobra.NoArgs,
+CA are read again when their files change, within seconds; SIGHUP is ignored.
+SIGTERM and SIGINT end the server after the requests under way.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, options) },
 	}
 	flags := cmd.Flags()
@@ -48,6 +47,7 @@ once. SIGTERM and SIGINT end the server after the requests under way.`,
 	flags.BoolVar(&options.AllowAnyCaller, "insecure-allow-any-caller", false, "let callers without a client certificate try tokens")
 	flags.BoolVar(&options.PermitPortSharing, "permit-port-sharing", false, "listen with SO_REUSEPORT, so that a new process can take over from an old one without a gap")
 	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", 5*time.Minute, "about how long a connection may last before it is ended with GOAWAY, so that API servers come to spread over replicas; 0 is for ever")
+	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay-duration", 0, "how long requests are still taken after SIGTERM, while /readyz already fails, so that load balancers stop sending them")
 	flags.DurationVar(&options.GracePeriod, "shutdown-grace-period", 20*time.Second, "how long requests under way may take to end at shutdown")
 	flags.StringVar(&options.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -70,6 +70,8 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	if err != nil {
 		return err
 	}
+	// Some process managers send it to say that a file has changed; we look anyway.
+	signal.Ignore(syscall.SIGHUP)
 	ver, com := build()
 	log.Info("starting", "version", ver, "commit", com)
 	metrics := server.NewMetrics(ver, com)
@@ -130,25 +132,7 @@ func awaitKeys(ctx context.Context, rules *tokenreview.Rules) {
 }
 
 func (r *reloader) watch(ctx context.Context, digest string) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	now := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangups:
-			}
-			select {
-			case now <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	config.Watch(ctx, r.file, digest, now, func(data []byte, err error) {
+	config.Watch(ctx, r.file, digest, func(data []byte, err error) {
 		if err == nil {
 			err = r.apply(ctx, data)
 		}

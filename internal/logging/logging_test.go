@@ -3,8 +3,11 @@ package logging_test
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -47,4 +50,22 @@ func TestWhatIsNotKnownIsAnErrorThatNamesTheFlag(t *testing.T) {
 			t.Errorf("expected an error that names %s, got %v", flag, err)
 		}
 	}
+}
+
+func TestALimitedLoggerSaysWhatItLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := logging.Limited(slog.New(slog.NewTextHandler(&out, nil)), 1).With("component", "test")
+		for range 15 {
+			log.Warn("again")
+		}
+		if lines := strings.Count(out.String(), "\n"); lines != 10 {
+			t.Errorf("expected the burst of ten lines, got %d", lines)
+		}
+		time.Sleep(time.Second) // of the bubble's clock
+		log.Warn("again")
+		if !strings.Contains(out.String(), "component=test suppressed=5") {
+			t.Errorf("expected the next line to say that five were left out, got\n%s", out.String())
+		}
+	})
 }

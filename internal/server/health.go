@@ -89,23 +89,31 @@ func (h *Health) report(w *bytes.Buffer, now time.Time) (ready bool) {
 		passed("configuration", "")
 	}
 	withKeys := 0
-	for _, status := range h.reviewer.Rules().Issuers.Statuses() {
+	statuses := h.reviewer.Rules().Issuers.Statuses()
+	for _, status := range statuses {
 		check := "issuer/" + status.Name
+		have := fmt.Sprintf(": %d keys, %s old", status.Keys, now.Sub(status.Fetched).Round(time.Second))
+		for _, skipped := range status.Skipped {
+			have += fmt.Sprintf("; not used: %v", skipped)
+		}
 		switch {
 		case status.Err != nil:
 			failed(check, status.Err.Error())
 			continue
 		case status.LastErr != nil:
-			passed(check, fmt.Sprintf(": %d keys, %s old; the last fetch failed: %v", status.Keys, now.Sub(status.Fetched).Round(time.Second), status.LastErr))
+			passed(check, fmt.Sprintf("%s; the last fetch failed: %v", have, status.LastErr))
 		default:
-			passed(check, fmt.Sprintf(": %d keys, %s old", status.Keys, now.Sub(status.Fetched).Round(time.Second)))
+			passed(check, have)
 		}
 		withKeys++
 	}
-	if withKeys > 0 {
+	switch {
+	case withKeys > 0:
 		passed("issuers", "")
-	} else {
-		failed("issuers", "the keys of no issuer are there yet")
+	case len(statuses) == 0:
+		failed("issuers", "no issuer is configured")
+	default:
+		failed("issuers", "the keys of no issuer are there")
 	}
 	if h.shuttingDown.Load() {
 		failed("shutdown", "the server is shutting down")

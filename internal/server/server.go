@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -45,6 +46,9 @@ type Options struct {
 	// MaxConnectionAge is about how long a connection may last before an answer ends
 	// it, so that callers come to spread over replicas. Zero is for ever.
 	MaxConnectionAge time.Duration
+	// ShutdownDelay is how long requests are still taken, while /readyz says that the
+	// server is shutting down, so that load balancers stop sending them.
+	ShutdownDelay time.Duration
 	// GracePeriod is how long requests under way may take to end at shutdown.
 	GracePeriod time.Duration
 }
@@ -76,7 +80,8 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 	router.MethodNotAllowedHandler = http.HandlerFunc(tokenreview.MethodNotAllowed)
 	var secured http.Handler = router
 	age := maxAge(options.MaxConnectionAge)
-	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	// A failed handshake may be the API server's, which does not trust our certificate.
+	errorLog := slog.NewLogLogger(logging.Limited(log, 1).Handler(), slog.LevelWarn)
 	s.secure = &http.Server{
 		TLSConfig:         certificates.config,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -88,7 +93,7 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 		ConnContext:       age.connContext,
 	}
 	if certificates.clientCA != nil {
-		callers := tokenreview.NewCallers(certificates.clientCA.VerifyOptions, time.Now)
+		callers := tokenreview.NewCallers(certificates.clientCA.VerifyOptions, time.Now, log)
 		secured = callers.Wrap(secured)
 		s.secure.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
 			return callers.ConnContext(age.connContext(ctx, connection), connection)
@@ -140,6 +145,13 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("shutting down", "grace", s.options.GracePeriod.String())
 	}
 	s.health.shuttingDown.Store(true)
+	if s.options.PermitPortSharing {
+		// Probes are for the process that takes over.
+		_ = s.plain.Close()
+	}
+	if err == nil {
+		time.Sleep(s.options.ShutdownDelay)
+	}
 	grace, stop := context.WithTimeout(background, s.options.GracePeriod)
 	defer stop()
 	if shutdownErr := s.secure.Shutdown(grace); shutdownErr != nil {

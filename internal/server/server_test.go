@@ -440,7 +440,7 @@ func TestReadiness(t *testing.T) {
 		{"the keys of every issuer are there", []issuers.Config{withKeys("a"), withKeys("b")}, 200, []string{"[+]issuer/a ok: 1 keys, ", "[+]issuer/b ok: 1 keys, ", "[+]issuers ok", "readyz check passed"}},
 		{"the keys of one issuer are there", []issuers.Config{withKeys("a"), withoutKeys("b")}, 200, []string{"[+]issuer/a ok", "[-]issuer/b failed: no keys yet: fetch keys from ", "readyz check passed"}},
 		{"the keys of no issuer are there", []issuers.Config{withoutKeys("a"), withoutKeys("b")}, 503, []string{"[-]issuer/a failed", "[-]issuer/b failed", "[-]issuers failed", "readyz check failed"}},
-		{"no issuer is configured", nil, 503, []string{"[-]issuers failed"}},
+		{"no issuer is configured", nil, 503, []string{"[-]issuers failed: no issuer is configured"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, test.configs...)

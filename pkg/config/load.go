@@ -13,8 +13,6 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
@@ -55,12 +53,7 @@ type Issuer struct {
 // Load reads a configuration file. The error is Errors where the file could be
 // read and is not valid.
 func Load(path string) (*Config, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, MaxFileSize+1))
+	data, err := readFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
@@ -17,9 +18,14 @@ import (
 // §2.1, §3.1).
 func supportedAlgorithms() []string { return append(issuers.DefaultAlgorithms(), "EdDSA") }
 
+// minMaxStaleness leaves time to fetch keys again before they are too old.
+const minMaxStaleness = time.Minute
+
 func validateKeys(keys *Keys, path *field.Path) field.ErrorList {
 	errs := validateEach(keys.Algorithms, path.Child("algorithms"), validateWord(supportedAlgorithms()...))
-	errs = append(errs, validatePositive(keys.MaxStaleness, path.Child("maxStaleness"))...)
+	if staleness := keys.MaxStaleness; staleness != nil && staleness.Duration < minMaxStaleness {
+		errs = append(errs, field.Invalid(path.Child("maxStaleness"), staleness.Duration.String(), "must be at least 1m: keys have to be fetched again before they are too old"))
+	}
 	errs = append(errs, validateAbsolute(keys.JWKSFile, path.Child("jwksFile"))...)
 	if keys.JWKSURL != "" {
 		errs = append(errs, validateKeySetURL(keys.JWKSURL, path.Child("jwksURL"))...)

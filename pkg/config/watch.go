@@ -9,28 +9,25 @@ import (
 	"time"
 )
 
-// WatchInterval is how often Watch looks.
-const WatchInterval = time.Second
+// watchInterval is how often Watch looks.
+const watchInterval = time.Second
 
 // Watch calls changed with the content of the file at path whenever it is another
 // than the one with the given digest, and with the error while it cannot be read,
-// until ctx is done. It looks each WatchInterval and whenever now receives.
+// until ctx is done.
 //
-// A new content counts once two looks in a row, half an interval apart at least,
-// have found it, so that a file that is being written is not taken for a shorter
-// one. Looking, rather than being told
-// by the kernel, works alike for a renamed file, a ConfigMap's symlinks and any
-// file system.
-func Watch(ctx context.Context, path, digest string, now <-chan struct{}, changed func(data []byte, err error)) {
-	ticker := time.NewTicker(WatchInterval)
+// It looks once a second. A new content counts once two looks in a row have found
+// it, so that a file that is being written is not taken for a shorter one. Looking,
+// rather than being told by the kernel, works alike for a renamed file, a
+// ConfigMap's symlinks and any file system.
+func Watch(ctx context.Context, path, digest string, changed func(data []byte, err error)) {
+	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	seen, failed := digest, false
-	var since time.Time // when seen was first found
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-now:
 		case <-ticker.C:
 		}
 		data, err := readFile(path)
@@ -44,10 +41,8 @@ func Watch(ctx context.Context, path, digest string, now <-chan struct{}, change
 			continue
 		}
 		current := digestOf(data)
-		if current != seen {
-			seen, since = current, time.Now()
-		}
-		settled := time.Since(since) >= WatchInterval/2
+		settled := current == seen
+		seen = current
 		if settled && (current != digest || failed) {
 			digest, failed = current, false
 			changed(data, nil)

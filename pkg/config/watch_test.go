@@ -16,7 +16,6 @@ import (
 // watched is a file under Watch and what Watch has told of it.
 type watched struct {
 	path string
-	now  chan struct{}
 
 	mu   sync.Mutex
 	told []string
@@ -24,7 +23,7 @@ type watched struct {
 
 // look lets Watch look n times.
 func (w *watched) look(n int) {
-	time.Sleep(time.Duration(n) * WatchInterval) // of the bubble's clock
+	time.Sleep(time.Duration(n) * watchInterval) // of the bubble's clock
 	synctest.Wait()
 }
 
@@ -47,11 +46,11 @@ func (w *watched) expect(t *testing.T, told ...string) {
 
 func watch(t *testing.T, test func(t *testing.T, w *watched)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &watched{path: filepath.Join(t.TempDir(), "config.yaml"), now: make(chan struct{})}
+		w := &watched{path: filepath.Join(t.TempDir(), "config.yaml")}
 		w.write(t, "first")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go Watch(ctx, w.path, digestOf([]byte("first")), w.now, func(data []byte, err error) {
+		go Watch(ctx, w.path, digestOf([]byte("first")), func(data []byte, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +59,7 @@ func watch(t *testing.T, test func(t *testing.T, w *watched)) {
 			}
 			w.told = append(w.told, string(data))
 		})
-		time.Sleep(WatchInterval / 2) // so that looks fall between the test's steps
+		time.Sleep(watchInterval / 2) // so that looks fall between the test's steps
 		test(t, w)
 	})
 }
@@ -136,19 +135,6 @@ func TestWatchSeesThroughTheSymlinksOfAConfigMap(t *testing.T) {
 		w.expect(t)
 		link("..2", "..data")
 		w.look(2)
-		w.expect(t, "second")
-	})
-}
-
-func TestWatchLooksAtOnceWhenAsked(t *testing.T) {
-	watch(t, func(t *testing.T, w *watched) {
-		w.write(t, "second")
-		w.now <- struct{}{}
-		w.now <- struct{}{}
-		synctest.Wait()
-		w.expect(t) // it may still be being written
-		time.Sleep(WatchInterval / 2)
-		synctest.Wait()
 		w.expect(t, "second")
 	})
 }

@@ -56,9 +56,6 @@ func (c *Claims) Has(name string) bool {
 	return ok
 }
 
-// Len is the number of claims.
-func (c *Claims) Len() int { return len(c.members) }
-
 // All yields each claim's name and JSON value in the order of the token.
 func (c *Claims) All() iter.Seq2[string, jsontext.Value] {
 	return func(yield func(string, jsontext.Value) bool) {

@@ -20,6 +20,8 @@ const claimsTimeout = 5 * time.Second
 type claimSource struct {
 	Endpoint    string `json:"endpoint"`
 	AccessToken string `json:"access_token"`
+	// JWT is an aggregated claim, which is read for its form alone.
+	JWT string `json:"JWT"`
 }
 
 // resolveGroups fetches the groups claim where the token says that it is kept
@@ -56,6 +58,13 @@ func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refus
 	malformed := func(text string) (claimSource, reason.Refusal) {
 		return claimSource{}, reason.Refusal{Code: reason.TokenMalformed, Text: text}
 	}
+	var sources map[string]claimSource
+	rawSources, hasSources := claims.Get("_claim_sources")
+	if hasSources {
+		if err := json.Unmarshal(rawSources, &sources); err != nil {
+			return malformed("_claim_sources: expected an object of claim sources")
+		}
+	}
 	rawNames, ok := claims.Get("_claim_names")
 	if !ok {
 		return claimSource{}, reason.Refusal{}
@@ -64,12 +73,6 @@ func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refus
 	if err := json.Unmarshal(rawNames, &names); err != nil {
 		return malformed("_claim_names: expected an object of text")
 	}
-	var sources map[string]claimSource
-	if rawSources, ok := claims.Get("_claim_sources"); ok {
-		if err := json.Unmarshal(rawSources, &sources); err != nil {
-			return malformed("_claim_sources: expected an object of claim sources")
-		}
-	}
 	for claim, name := range names {
 		if _, ok := sources[name]; name == "" || !ok {
 			return malformed(fmt.Sprintf("_claim_names: the source of %.50q is missing in _claim_sources", claim))
@@ -77,6 +80,9 @@ func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refus
 	}
 	if groupsClaim == "" || claims.Has(groupsClaim) {
 		return claimSource{}, reason.Refusal{}
+	}
+	if !hasSources {
+		return malformed("_claim_names: there are no _claim_sources")
 	}
 	name, ok := names[groupsClaim]
 	if !ok {

@@ -82,9 +82,6 @@ type Issuer struct {
 // Name is the issuer's short name.
 func (i *Issuer) Name() string { return i.config.Name }
 
-// URL is the issuer identifier.
-func (i *Issuer) URL() string { return i.config.URL }
-
 // newIssuer makes an issuer whose keys are not being fetched yet.
 func newIssuer(config Config, options Options) (*Issuer, error) {
 	if len(config.Algorithms) == 0 {
@@ -120,6 +117,8 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 	if issuer.keys.maxStaleness == 0 {
 		issuer.keys.maxStaleness = DefaultMaxStaleness
 	}
+	// Keys must be fetched again before they are too old, and once more if that fails.
+	issuer.keys.interval = min(issuer.keys.interval, issuer.keys.maxStaleness/3)
 	switch c := config.Keys; {
 	case len(c.JWKS) > 0:
 		set, err := ParseKeySet(c.JWKS)
@@ -127,9 +126,10 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 			return nil, fmt.Errorf("keys.jwks: %w", err)
 		}
 		issuer.keys.source = staticSource{set}
+		issuer.keys.maxStaleness = neverStale
 	case c.JWKSFile != "":
 		issuer.keys.source = fileSource{c.JWKSFile}
-		issuer.keys.interval = fileInterval
+		issuer.keys.interval = min(issuer.keys.interval, fileInterval)
 	case c.JWKSURL != "":
 		issuer.keys.source = urlSource{client: client, url: c.JWKSURL}
 	default:
@@ -229,10 +229,7 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 			return reason.Refusal{}, nil
 		}
 	}
-	refusal := reason.Refusal{Code: reason.SignatureInvalid, Text: "the signature is not one of the issuer's"}
-	if header.keyID != "" && !current.has(header.keyID) {
-		refusal = reason.Refusal{Code: reason.KeyUnknown, Text: fmt.Sprintf("the issuer publishes no usable key with kid %.100q", header.keyID)}
-	}
+	refusal := current.refusal(header)
 	t.Add("signature", trace.Failed, refusal.Text)
 	return refusal, nil
 }
@@ -245,9 +242,22 @@ func (i *Issuer) algorithmText(algorithm string) string {
 	return text
 }
 
-// checkTypes checks the registered claims that upstream wants to be text (RFC 7519
-// §4.1.2, OpenID Connect Core §2), whether or not they are used later.
+// registeredClaims are those whose meaning this package or upstream's authenticator
+// knows.
+var registeredClaims = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "nonce", "at_hash", "_claim_names", "_claim_sources"}
+
+// checkTypes checks the form of registered claims, whether or not they are used
+// later: upstream wants sub, nonce and at_hash to be text (RFC 7519 §4.1.2, OpenID
+// Connect Core §2), and takes a name in other case for the same claim. To us it
+// would be another, so that two readers of one token would read two things.
 func checkTypes(claims *Claims) reason.Refusal {
+	for name := range claims.All() {
+		for _, registered := range registeredClaims {
+			if name != registered && strings.EqualFold(name, registered) {
+				return reason.Refusal{Code: reason.TokenMalformed, Text: fmt.Sprintf("claim %q must be spelled %q", name, registered)}
+			}
+		}
+	}
 	for _, name := range []string{"sub", "nonce", "at_hash"} {
 		if !claims.Has(name) {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -11,8 +12,8 @@ import (
 )
 
 const (
-	// refreshInterval is how often keys are fetched again, give or take a tenth.
-	// A key that the issuer has withdrawn stops verifying after at most this long.
+	// refreshInterval is how often keys are fetched again, give or take a tenth, and
+	// so about how long a key that the issuer has withdrawn goes on verifying.
 	refreshInterval = 10 * time.Minute
 	// fileInterval is how often a key file is read again.
 	fileInterval = 10 * time.Second
@@ -20,9 +21,12 @@ const (
 	// one to the other, so a returning issuer is noticed within retryMax.
 	retryMin = time.Second
 	retryMax = 10 * time.Second
-	// minFetchInterval is the least time between two fetches, whoever asks: tokens
-	// with made-up kids must not become the issuer's load.
+	// minFetchInterval is the least time between a fetch and another one that a token
+	// asks for: tokens with made-up kids must not become the issuer's load.
 	minFetchInterval = 10 * time.Second
+	// maxWaiters is how many reviews may wait for one issuer's fetch. Waiting holds a
+	// stream of the API server's one HTTP/2 connection, which has 250.
+	maxWaiters = 128
 	// fetchTimeout bounds one fetch, discovery included.
 	fetchTimeout = 10 * time.Second
 )
@@ -33,6 +37,9 @@ type source interface {
 	// time and obeys ctx.
 	fetch(ctx context.Context) (*KeySet, error)
 }
+
+// neverStale is the maxStaleness of keys that stand in the configuration.
+const neverStale = time.Duration(math.MaxInt64)
 
 // keys holds one issuer's key set and keeps it fresh in the background. The way of
 // a request only ever loads a pointer, except for a token whose key is unknown.
@@ -54,6 +61,7 @@ type keys struct {
 
 	mu        sync.Mutex
 	attempted time.Time     // when the last fetch began
+	waiters   int           // how many wait for pending
 	pending   chan struct{} // closed when the fetch under way or asked for has ended
 }
 
@@ -123,13 +131,18 @@ func (k *keys) fetchOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	set, err := k.source.fetch(ctx)
+	if ctx.Err() == context.Canceled {
+		err = ctx.Err() // closed meanwhile, which tells nothing of the issuer
+	}
 	if err == nil {
 		k.current.Store(&fetched{KeySet: set, at: k.now()})
 		k.failure.Store(nil)
 	} else {
 		k.failure.Store(&err)
 	}
-	k.observe(err)
+	if !errors.Is(err, context.Canceled) {
+		k.observe(err)
+	}
 
 	k.mu.Lock()
 	close(k.pending)
@@ -146,7 +159,7 @@ func (k *keys) get() (*fetched, error) {
 		return nil, fmt.Errorf("no keys yet: %w", k.lastError())
 	}
 	if age := k.now().Sub(current.at); age > k.maxStaleness {
-		return nil, fmt.Errorf("the last keys are %s old, more than maxStaleness %s: %w", age.Round(time.Second), k.maxStaleness, k.lastError())
+		return nil, fmt.Errorf("the last keys are %s old, more than maxStaleness (%s): %w", age.Round(time.Second), k.maxStaleness, k.lastError())
 	}
 	return current, nil
 }
@@ -170,8 +183,18 @@ func (k *keys) newer(ctx context.Context, seen *fetched) (*fetched, error) {
 		k.pending = make(chan struct{})
 		k.wake <- struct{}{} // never blocks: it is emptied before pending is cleared
 	}
+	if k.waiters >= maxWaiters {
+		k.mu.Unlock()
+		return nil, errors.New("too many tokens wait for the issuer's keys already")
+	}
+	k.waiters++
 	pending := k.pending
 	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.waiters--
+	}()
 
 	select {
 	case <-pending:
@@ -186,7 +209,7 @@ func (k *keys) newer(ctx context.Context, seen *fetched) (*fetched, error) {
 	return nil, fmt.Errorf("the token's key is not among the known ones, and they cannot be refreshed: %w", k.lastError())
 }
 
-var errNotFetched = errors.New("the first fetch has not ended")
+var errNotFetched = errors.New("the fetch has not ended")
 
 func (k *keys) lastError() error {
 	if err := k.failure.Load(); err != nil {

@@ -199,6 +199,33 @@ func TestAnUnknownKeyIsUndecidedWhileTheIssuerIsAway(t *testing.T) {
 	})
 }
 
+func TestTokensThatWaitForAnIssuerThatHangsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &fakeSource{set: keySet(t, "a")}
+		k := startKeys(source)
+		defer k.close()
+		<-k.first
+		time.Sleep(minFetchInterval)
+		source.mu.Lock()
+		source.delay = fetchTimeout
+		source.mu.Unlock()
+		current, _ := k.get()
+		var wait sync.WaitGroup
+		for range maxWaiters {
+			wait.Go(func() { _, _ = k.newer(t.Context(), current) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		if _, err := k.newer(t.Context(), current); err == nil || time.Since(start) > 0 {
+			t.Errorf("expected an error at once, got %v after %s", err, time.Since(start))
+		}
+		wait.Wait()
+		if k.waiters != 0 {
+			t.Errorf("expected nobody to wait any more, got %d", k.waiters)
+		}
+	})
+}
+
 func TestWaitingForKeysEndsWithTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &fakeSource{set: keySet(t, "a")}
@@ -230,4 +257,20 @@ func TestWaitingForKeysEndsWithTheConfiguration(t *testing.T) {
 			t.Error("expected an error, so that the review is made again with the new configuration")
 		}
 	})
+}
+
+func TestKeysAreFetchedMoreOftenThanTheyBecomeTooOld(t *testing.T) {
+	for staleness, interval := range map[time.Duration]time.Duration{
+		0:               refreshInterval,
+		24 * time.Hour:  refreshInterval,
+		5 * time.Minute: 5 * time.Minute / 3,
+	} {
+		issuer, err := newIssuer(Config{Keys: KeysConfig{MaxStaleness: staleness}}, Options{Now: time.Now, OnFetch: func(string, error) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if issuer.keys.interval != interval {
+			t.Errorf("maxStaleness %s: expected a fetch each %s, got %s", staleness, interval, issuer.keys.interval)
+		}
+	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 	"github.com/lestrrat-go/jwx/v2/jws"
+
+	"tokenreview.dev/webhook/pkg/reason"
 )
 
 const (
@@ -94,6 +96,28 @@ func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingIn
 		}
 	}
 	return false
+}
+
+// refusal says why no key of the set verifies a token with the header.
+func (s *KeySet) refusal(header untrustedHeader) reason.Refusal {
+	if header.keyID == "" {
+		return reason.Refusal{Code: reason.SignatureInvalid, Text: "no key of the issuer has made the signature"}
+	}
+	known, fits := false, false
+	for i := range s.keys {
+		if s.keys[i].id == header.keyID {
+			known = true
+			fits = fits || slices.Contains(s.keys[i].algorithms, jwa.SignatureAlgorithm(header.algorithm))
+		}
+	}
+	switch {
+	case !known:
+		return reason.Refusal{Code: reason.KeyUnknown, Text: fmt.Sprintf("the issuer publishes no usable key with kid %.100q", header.keyID)}
+	case !fits:
+		return reason.Refusal{Code: reason.SignatureInvalid, Text: fmt.Sprintf("the issuer's key %.100q is not one for %s", header.keyID, header.algorithm)}
+	default:
+		return reason.Refusal{Code: reason.SignatureInvalid, Text: fmt.Sprintf("the issuer's key %.100q has not made the signature", header.keyID)}
+	}
 }
 
 func parseKey(value jsontext.Value) (publicKey, error) {

@@ -131,6 +131,25 @@ func (s *Set) AwaitFirstFetch(ctx context.Context) {
 	}
 }
 
+// AwaitFirstFetchFor waits like AwaitFirstFetch, for the one issuer that the token
+// says it is from.
+func (s *Set) AwaitFirstFetchFor(ctx context.Context, token string) {
+	untrusted, err := parseToken(token)
+	if err != nil {
+		return
+	}
+	untrustedIssuer, err := untrusted.claims.String("iss")
+	if err != nil {
+		return
+	}
+	if issuer := s.byURL[untrustedIssuer]; issuer != nil {
+		select {
+		case <-issuer.keys.first:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // Verify finds the issuer configured for the token's iss and has it prove the
 // token. A non-nil error means that it cannot be told whether the token is good,
 // an *Unavailable saying what was missing; it must not be remembered.
@@ -201,10 +220,12 @@ func (e *Unavailable) Unwrap() error { return e.Err }
 
 // Status is how an issuer's keys are at one moment.
 type Status struct {
-	// Name and URL are the issuer's.
-	Name, URL string
+	// Name is the issuer's.
+	Name string
 	// Keys is how many keys can verify a signature; zero while there are none.
 	Keys int
+	// Skipped says which of the issuer's keys are not used, and why.
+	Skipped []error
 	// Fetched is when they were last had; zero while there are none.
 	Fetched time.Time
 	// Err is why no token can be verified now, nil if tokens can be.
@@ -217,9 +238,9 @@ type Status struct {
 func (s *Set) Statuses() []Status {
 	statuses := make([]Status, 0, len(s.issuers))
 	for _, issuer := range s.issuers {
-		status := Status{Name: issuer.config.Name, URL: issuer.config.URL}
+		status := Status{Name: issuer.config.Name}
 		if current := issuer.keys.current.Load(); current != nil {
-			status.Keys, status.Fetched = current.Len(), current.at
+			status.Keys, status.Skipped, status.Fetched = current.Len(), current.Skipped(), current.at
 		}
 		_, status.Err = issuer.keys.get()
 		if err := issuer.keys.lastError(); !errors.Is(err, errNotFetched) {

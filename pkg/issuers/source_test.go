@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -137,6 +139,64 @@ func TestAnUntrustedCertificateIsRefused(t *testing.T) {
 	if _, err := set.Verify(t.Context(), issuer.Sign(valid().With(claims{"iss": issuer.URL})), nil); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("expected an error about the certificate, got %v", err)
 	}
+}
+
+func TestABadSignatureUnderAKnownKeyFetchesNothing(t *testing.T) {
+	issuer := startIssuer(t, issuerURL)
+	config := remote(issuer)
+	config.Keys.DiscoveryURL = issuer.DiscoveryURL()
+	var ahead atomic.Int64
+	set, err := issuers.NewSet([]issuers.Config{config}, nil, issuers.Options{Now: func() time.Time { return now.Add(time.Duration(ahead.Load())) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close(nil)
+	set.AwaitFirstFetch(t.Context())
+	ahead.Store(int64(time.Minute)) // when a fetch would be allowed
+	for _, test := range []struct {
+		kid     string
+		code    reason.Code
+		fetches int64
+	}{
+		{issuer.Key().ID, reason.SignatureInvalid, 1},
+		{"unknown", reason.KeyUnknown, 2},
+	} {
+		verification, err := set.Verify(t.Context(), issuertest.NewKey(test.kid, jwa.RS256).Sign(valid()), nil)
+		if err != nil || verification.Refusal.Code != test.code {
+			t.Errorf("kid %q: expected %s, got %q, error %v", test.kid, test.code, verification.Refusal, err)
+		}
+		if _, keys := issuer.Fetches(); keys != test.fetches {
+			t.Errorf("kid %q: expected %d fetches in all, got %d", test.kid, test.fetches, keys)
+		}
+	}
+}
+
+// An operator may want keys to be forgotten soon after their issuer has gone.
+func TestKeysAreFetchedBeforeTheyAreTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := issuertest.NewKey("key", jwa.ES256)
+		file := filepath.Join(t.TempDir(), "jwks.json")
+		if err := os.WriteFile(file, issuertest.KeySet(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for name, config := range map[string]issuers.KeysConfig{
+			"in a file":            {JWKSFile: file, MaxStaleness: time.Minute},
+			"in the configuration": {JWKS: issuertest.KeySet(key), MaxStaleness: time.Minute},
+		} {
+			set, err := issuers.NewSet([]issuers.Config{{Name: "main", URL: issuerURL, Audiences: []string{"a"}, Keys: config}}, nil, issuers.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			set.AwaitFirstFetch(t.Context())
+			for range 600 {
+				time.Sleep(time.Second) // of the bubble's clock
+				if err := set.Statuses()[0].Err; err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			set.Close(nil)
+		}
+	})
 }
 
 func TestOneIssuerNeverWaitsForAnother(t *testing.T) {

@@ -34,6 +34,9 @@ func checkTimes(claims *Claims, now time.Time) reason.Refusal {
 	case present && now.Add(notBeforeLeeway).Before(notBefore):
 		return reason.Refusal{Code: reason.NotYetValid, Text: fmt.Sprintf("the token is valid from %s, it is now %s", stamp(notBefore), stamp(now))}
 	}
+	if value, ok := claims.Get("iat"); ok && value.Kind() == 'n' {
+		return reason.Refusal{Code: reason.TokenMalformed, Text: "iat: expected a number of seconds, got a null"}
+	}
 	if _, _, err := claims.Time("iat"); err != nil {
 		return reason.Refusal{Code: reason.TokenMalformed, Text: "iat: " + err.Error()}
 	}

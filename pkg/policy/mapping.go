@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	celgo "github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	"k8s.io/apiserver/pkg/authentication/token/jwt"
@@ -27,14 +28,14 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 		if err != nil {
 			return mappingFailed("username", err)
 		}
-		name, ok := result.EvalResult.Value().(string)
+		name, ok := result.EvalResult.(types.String)
 		if !ok {
-			return mappingFailed("username", errors.New("the expression must return text"))
+			return mappingFailed("username", errNotText)
 		}
 		if name == "" {
 			return mappingFailed("username", errors.New("the expression returned empty text"))
 		}
-		r.user.Name = name
+		r.user.Name = string(name)
 	} else {
 		name, err := r.claims.String(mapping.Claim)
 		if err != nil {
@@ -114,11 +115,11 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 	if err != nil {
 		return mappingFailed("uid", err)
 	}
-	uid, ok := result.EvalResult.Value().(string)
+	uid, ok := result.EvalResult.(types.String)
 	if !ok {
-		return mappingFailed("uid", errors.New("the expression must return text"))
+		return mappingFailed("uid", errNotText)
 	}
-	r.user.UID = uid
+	r.user.UID = string(uid)
 	return reason.Refusal{}
 }
 
@@ -162,6 +163,8 @@ func prefix(p *string) string {
 	}
 	return *p
 }
+
+var errNotText = errors.New("the expression must return text")
 
 var errNotStringList = errors.New("the expression must return text or a list of text")
 

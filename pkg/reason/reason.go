@@ -1,8 +1,8 @@
 // Package reason is the closed vocabulary of why a token was not accepted.
 //
 // The same word appears in status.error, in the log, in the metric label and in
-// an explanation, so that whoever meets one can look it up in the others. New
-// words are added at the end and never change their meaning.
+// an explanation, so that whoever meets one can look it up in the others. Words may
+// be added; none changes its meaning.
 package reason
 
 // Code is one word of the closed list below.
@@ -22,10 +22,10 @@ const (
 	// SignatureInvalid: the issuer's key did not make this signature.
 	SignatureInvalid Code = "SignatureInvalid"
 	// KeysUnavailable: the issuer's keys could not be had, so nothing is known of
-	// the token. Never cached, by nobody.
+	// the token. Never cached.
 	KeysUnavailable Code = "KeysUnavailable"
 	// ClaimsUnavailable: the token is proven, but its distributed claims (OpenID
-	// Connect Core §5.6.2) could not be fetched. Never cached, by nobody.
+	// Connect Core §5.6.2) could not be fetched. Never cached.
 	ClaimsUnavailable Code = "ClaimsUnavailable"
 	// AudienceMismatch: no aud of the token is one of the issuer's audiences.
 	AudienceMismatch Code = "AudienceMismatch"

@@ -3,12 +3,17 @@ package tokenreview
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tokenreview.dev/webhook/internal/logging"
 )
 
 // Callers lets through only requests from holders of a client certificate that
@@ -20,12 +25,15 @@ type Callers struct {
 	// options returns the client CA as it is now.
 	options func() (x509.VerifyOptions, bool)
 	now     func() time.Time
+	log     *slog.Logger
 }
 
 // NewCallers returns Callers for the client CA that options returns, which is
 // asked for at each request and must return the same pool while nothing changes.
-func NewCallers(options func() (x509.VerifyOptions, bool), now func() time.Time) *Callers {
-	return &Callers{options: options, now: now}
+// Whoever is not let through is logged, at a bounded rate: it may be the API server
+// with a certificate that has expired, and then nobody can log in.
+func NewCallers(options func() (x509.VerifyOptions, bool), now func() time.Time, log *slog.Logger) *Callers {
+	return &Callers{options: options, now: now, log: logging.Limited(log, 1)}
 }
 
 type connectionKey struct{}
@@ -44,12 +52,12 @@ type connection struct {
 	outcome outcome
 }
 
-// outcome is whether a certificate is accepted, as long as roots are the client CA
+// outcome is whether a certificate is accepted, which holds as long as roots are the client CA
 // and until has not come.
 type outcome struct {
-	accepted bool
-	roots    *x509.CertPool
-	until    time.Time
+	err   error // why it is not accepted
+	roots *x509.CertPool
+	until time.Time
 }
 
 // ConnContext is for http.Server's field of that name.
@@ -62,40 +70,46 @@ func (c *Callers) ConnContext(ctx context.Context, _ net.Conn) context.Context {
 func (c *Callers) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+			c.log.Warn("caller without a client certificate", "remote", r.RemoteAddr)
 			writeStatus(w, newStatus(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "a client certificate is required"))
 			return
 		}
-		if !c.accepted(r) {
+		if err := c.check(r); err != nil {
+			leaf := r.TLS.PeerCertificates[0]
+			c.log.Warn("caller whose client certificate is not accepted", "remote", r.RemoteAddr,
+				"subject", leaf.Subject.String(), "issuer", leaf.Issuer.String(), "err", err)
 			writeStatus(w, newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
-				"the client certificate is not one that the client CA has signed for client authentication, or it has expired"))
+				"the client certificate is not accepted: "+err.Error()))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (c *Callers) accepted(r *http.Request) bool {
+// check returns why the caller's certificate is not accepted, nil if it is.
+func (c *Callers) check(r *http.Request) error {
 	options, ok := c.options()
 	if !ok {
-		return false
+		return errors.New("the client CA is not loaded")
 	}
 	options.CurrentTime = c.now()
 	known, ok := r.Context().Value(connectionKey{}).(*connection)
 	if !ok {
-		return verify(r.TLS.PeerCertificates, options).accepted
+		return verify(r.TLS.PeerCertificates, options).err
 	}
 	known.mu.Lock()
 	defer known.mu.Unlock()
 	if known.outcome.roots != options.Roots || !options.CurrentTime.Before(known.outcome.until) {
 		known.outcome = verify(r.TLS.PeerCertificates, options)
 	}
-	return known.outcome.accepted
+	return known.outcome.err
 }
 
 // verify checks a chain, leaf first, against the client CA.
 func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
 	refused := outcome{roots: options.Roots, until: options.CurrentTime.Add(refusalLasts)}
 	if len(chain) > maxChain {
+		refused.err = fmt.Errorf("the chain has more than %d certificates", maxChain)
 		return refused
 	}
 	options.Intermediates = x509.NewCertPool()
@@ -104,6 +118,7 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
 	}
 	chains, err := chain[0].Verify(options)
 	if err != nil {
+		refused.err = err
 		return refused
 	}
 	until := chain[0].NotAfter
@@ -112,5 +127,5 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
 			until = certificate.NotAfter
 		}
 	}
-	return outcome{accepted: true, roots: options.Roots, until: until}
+	return outcome{roots: options.Roots, until: until}
 }

@@ -1,6 +1,7 @@
 package tokenreview_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,10 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,6 +87,27 @@ type gate struct {
 	*httptest.Server
 	options atomic.Pointer[x509.VerifyOptions]
 	ahead   atomic.Int64
+	log     lockedBuffer
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(data)
+}
+
+// take returns what was written since it was last called.
+func (b *lockedBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.buffer.Reset()
+	return b.buffer.String()
 }
 
 func newGate(t *testing.T, ca *authority) *gate {
@@ -93,7 +117,8 @@ func newGate(t *testing.T, ca *authority) *gate {
 	g.options.Store(&options)
 	callers := tokenreview.NewCallers(
 		func() (x509.VerifyOptions, bool) { return *g.options.Load(), true },
-		func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) })
+		func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) },
+		slog.New(slog.NewTextHandler(&g.log, nil)))
 	g.Server = httptest.NewUnstartedServer(callers.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "in")
 	})))
@@ -140,12 +165,13 @@ func TestCallers(t *testing.T) {
 		certificate *tls.Certificate
 		code        int
 		body        string
+		logged      string
 	}{
-		{"a client certificate of the client CA", ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 200, "in"},
-		{"no client certificate", nil, 401, `"reason":"Unauthorized"`},
-		{"a client certificate of another CA", stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 403, `"reason":"Forbidden"`},
-		{"a serving certificate of the client CA", ca.client(t, x509.ExtKeyUsageServerAuth, time.Hour), 403, `"reason":"Forbidden"`},
-		{"an expired client certificate", ca.client(t, x509.ExtKeyUsageClientAuth, -time.Hour), 403, `"reason":"Forbidden"`},
+		{"a client certificate of the client CA", ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 200, "in", ""},
+		{"no client certificate", nil, 401, `"reason":"Unauthorized"`, "without a client certificate"},
+		{"a client certificate of another CA", stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 403, "unknown authority", "subject=\"CN=kube-apiserver\" issuer=\"CN=CA\" err="},
+		{"a serving certificate of the client CA", ca.client(t, x509.ExtKeyUsageServerAuth, time.Hour), 403, "incompatible key usage", "key usage"},
+		{"an expired client certificate", ca.client(t, x509.ExtKeyUsageClientAuth, -time.Hour), 403, "expired", "expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client := g.client(t, test.certificate)
@@ -153,6 +179,9 @@ func TestCallers(t *testing.T) {
 				if code, body := g.get(t, client); code != test.code || !strings.Contains(body, test.body) {
 					t.Errorf("expected %d with %q, got %d %q", test.code, test.body, code, body)
 				}
+			}
+			if log := g.log.take(); !strings.Contains(log, test.logged) || (test.logged == "") != (log == "") {
+				t.Errorf("expected %q to be logged, got %q", test.logged, log)
 			}
 		})
 	}

@@ -9,15 +9,14 @@ import (
 	"mime"
 	"net/http"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/time/rate"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/pkg/issuers"
 )
 
@@ -25,19 +24,20 @@ import (
 // byte escaped at worst twofold, and room for the rest.
 const maxBodyBytes = 2*issuers.MaxTokenBytes + 16<<10
 
+// refusalsPerSecond bounds what refused tokens add to the log at info.
+const refusalsPerSecond = 10
+
 // Handler answers TokenReviews POSTed to it, in the version they come in. It is
 // safe for concurrent use.
 type Handler struct {
 	reviewer *Reviewer
 	log      *slog.Logger
-	// refusals bounds the log; suppressed counts what it left out since the last line.
-	refusals   *rate.Limiter
-	suppressed atomic.Int64
+	refusals *slog.Logger
 }
 
 // NewHandler returns a handler that answers as reviewer decides.
 func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
-	return &Handler{reviewer: reviewer, log: log, refusals: rate.NewLimiter(refusalsPerSecond, 10*refusalsPerSecond)}
+	return &Handler{reviewer: reviewer, log: log, refusals: logging.Limited(log, refusalsPerSecond)}
 }
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
@@ -63,18 +63,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeReview(w, request.APIVersion, &answer)
 }
 
-// refusalsPerSecond bounds what refused tokens add to the log at info.
-const refusalsPerSecond = 10
-
 // logAnswer logs at info that a token is refused which an issuer of ours has
 // signed, at a bounded rate: such a token can be sent again and again. What anybody
 // can cause without one is logged at debug only.
 func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
-	level := slog.LevelDebug
+	log, level := h.log, slog.LevelDebug
 	if answer.Proven && answer.User == nil {
-		level = slog.LevelInfo
+		log, level = h.refusals, slog.LevelInfo
 	}
-	if !h.log.Enabled(ctx, level) {
+	if !log.Enabled(ctx, level) {
 		return
 	}
 	attributes := []slog.Attr{slog.String("issuer", answer.Issuer), slog.String("reason", answer.Reason())}
@@ -83,16 +80,7 @@ func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 	} else {
 		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
 	}
-	if level == slog.LevelInfo {
-		if !h.refusals.Allow() {
-			h.suppressed.Add(1)
-			return
-		}
-		if n := h.suppressed.Swap(0); n > 0 {
-			attributes = append(attributes, slog.Int64("suppressed", n))
-		}
-	}
-	h.log.LogAttrs(ctx, level, "token reviewed", attributes...)
+	log.LogAttrs(ctx, level, "token reviewed", attributes...)
 }
 
 // recover turns a panic into a 500, which kube-apiserver retries, and a log line

@@ -114,10 +114,7 @@ func TestAcceptanceCases(t *testing.T) {
 				if answer.Undecided {
 					t.Error("the answer is undecided")
 				}
-				user, _ := upstreamAnswer(t, theirs, signed)
-				if diff := cmp.Diff(user, answer.User, cmpopts.EquateEmpty()); diff != "" {
-					t.Errorf("upstream -, ours +:\n%s", diff)
-				}
+				compareAnswers(t, &answer, theirs, signed)
 			})
 		}
 	}
@@ -184,6 +181,13 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			{"a number", claims{"user": 5}, reason.MappingFailed, "must return text"},
 			{"a list", claims{"user": []string{"jane"}}, reason.MappingFailed, "must return text"},
 			{"an object", claims{"user": claims{"name": "jane"}}, reason.MappingFailed, "must return text"},
+			{"null", claims{"user": null}, reason.MappingFailed, "must return text"},
+		}},
+		{"username by an expression with an optional value", "claimMappings:\n  username: {expression: 'claims.?user'}\n", []token{
+			{"text", claims{"user": "jane"}, reason.MappingFailed, "must return text"},
+		}},
+		{"username by an expression that returns a type", "claimMappings:\n  username: {expression: 'type(claims.user)'}\n", []token{
+			{"text", claims{"user": "jane"}, reason.MappingFailed, "must return text"},
 		}},
 		{"username from the email by an expression", "claimMappings:\n  username: {expression: 'claims.email'}\nclaimValidationRules:\n- expression: 'claims.?email_verified.orValue(true) == true'\n", []token{
 			accepted("verified", claims{"email": "j@example.com", "email_verified": true}),
@@ -197,6 +201,8 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			accepted("an empty list", plain.With(claims{"roles": []string{}})),
 			accepted("missing", plain),
 			accepted("the same twice", plain.With(claims{"roles": []string{"a", "a"}})),
+			accepted("null", plain.With(claims{"roles": null})),
+			accepted("a list with null in it", plain.With(claims{"roles": []any{"a", nil}})),
 			{"a number", plain.With(claims{"roles": 5}), reason.MappingFailed, "expected text or a list of text, got a number"},
 			{"a list with a number in it", plain.With(claims{"roles": []any{"a", 5}}), reason.MappingFailed, "list of text"},
 			{"an object", plain.With(claims{"roles": claims{"a": true}}), reason.MappingFailed, "got a object"},
@@ -207,6 +213,7 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			accepted("empty text", plain.With(claims{"roles": ""})),
 			accepted("an empty list", plain.With(claims{"roles": []string{}})),
 			accepted("a list with empty members", plain.With(claims{"roles": []string{"", "a", ""}})),
+			accepted("null", plain.With(claims{"roles": null})),
 			accepted("a list of nothing but empty members", plain.With(claims{"roles": []string{"", ""}})),
 			{"missing", plain, reason.MappingFailed, "no such key"},
 			{"a number", plain.With(claims{"roles": 5}), reason.MappingFailed, "text or a list of text"},
@@ -226,6 +233,7 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 		}},
 		{"uid from a claim", bySub + "  uid: {claim: oid}\n", []token{
 			accepted("text", plain.With(claims{"oid": "1"})),
+			accepted("null", plain.With(claims{"oid": null})),
 			{"missing", plain, reason.MappingFailed, `claim "oid"`},
 			{"a number", plain.With(claims{"oid": 1}), reason.MappingFailed, "expected text"},
 		}},
@@ -233,12 +241,14 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			accepted("text", plain.With(claims{"oid": "1"})),
 			accepted("empty text", plain.With(claims{"oid": ""})),
 			{"missing", plain, reason.MappingFailed, "oid"},
+			{"null", plain.With(claims{"oid": null}), reason.MappingFailed, "must return text"},
 			{"a number", plain.With(claims{"oid": 1}), reason.MappingFailed, "must return text"},
 		}},
 		{"extras", bySub + "  extra:\n  - {key: example.com/a, valueExpression: 'claims.a'}\n  - {key: example.com/b, valueExpression: 'has(claims.b) ? claims.b : \"\"'}\n", []token{
 			accepted("text", plain.With(claims{"a": "1", "b": "2"})),
 			accepted("a list", plain.With(claims{"a": []string{"1", "", "2"}})),
 			accepted("empty text", plain.With(claims{"a": ""})),
+			accepted("null", plain.With(claims{"a": null})),
 			accepted("an empty list", plain.With(claims{"a": []string{}})),
 			{"missing", plain, reason.MappingFailed, "no such key: a"},
 			{"a number", plain.With(claims{"a": 5}), reason.MappingFailed, "example.com/a"},
@@ -247,11 +257,13 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			accepted("a jti", plain.With(claims{"jti": "abc"})),
 			accepted("an empty jti", plain.With(claims{"jti": ""})),
 			accepted("a jti that is a number", plain.With(claims{"jti": 5})),
+			accepted("a jti that is null", plain.With(claims{"jti": null})),
 		}},
 		{"a required claim", bySub + "claimValidationRules:\n- {claim: hd, requiredValue: example.com}\n- {claim: tier, requiredValue: ''}\n", []token{
 			accepted("as required", plain.With(claims{"hd": "example.com", "tier": ""})),
 			{"another value", plain.With(claims{"hd": "evil.com", "tier": ""}), reason.ClaimRuleFailed, `required to be "example.com", got "evil.com"`},
 			{"in other case", plain.With(claims{"hd": "Example.com", "tier": ""}), reason.ClaimRuleFailed, ""},
+			accepted("null where empty is required", plain.With(claims{"hd": "example.com", "tier": null})),
 			{"missing", plain.With(claims{"tier": ""}), reason.ClaimRuleFailed, `claim "hd"`},
 			{"missing where empty is required", plain.With(claims{"hd": "example.com"}), reason.ClaimRuleFailed, `claim "tier"`},
 			{"in a list", plain.With(claims{"hd": []string{"example.com"}, "tier": ""}), reason.ClaimRuleFailed, "expected text"},
@@ -305,6 +317,30 @@ userValidationRules:
 		{"what expressions cannot do with the claims", bySub + "  extra:\n  - {key: example.com/in, valueExpression: '\"sub\" in claims ? \"in\" : \"out\"'}\n", []token{
 			{"look for a name in them", plain, reason.MappingFailed, "no such overload"},
 		}},
+		{"claim rules come before user rules", bySub + "claimValidationRules:\n- {expression: 'claims.ok == true', message: claim rule}\nuserValidationRules:\n- {expression: 'user.username != \"jane\"', message: user rule}\n", []token{
+			{"both fail", plain.With(claims{"ok": false}), reason.ClaimRuleFailed, "claim rule"},
+		}},
+		{"escaped names in the user", bySub + "  extra: [{key: example.com/a, valueExpression: 'claims.sub'}]\nuserValidationRules:\n- {expression: 'user.extra.example__dot__com__slash__a == [\"jane\"]'}\n", []token{
+			accepted("as it is", plain),
+			{"another", claims{"sub": "joe"}, reason.UserRuleFailed, "example__dot__com"},
+		}},
+		{"the types of registered claims", bySub, []token{
+			{"a sub that is a number", claims{"sub": 5}, reason.TokenMalformed, "sub"},
+			{"an aud that is a number", plain.With(claims{"aud": 5}), reason.TokenMalformed, "aud"},
+			{"an aud that is null", plain.With(claims{"aud": null}), reason.AudienceMismatch, ""},
+			{"an exp that is null", plain.With(claims{"exp": null}), reason.Expired, ""},
+			{"an exp that is a list", plain.With(claims{"exp": []int{1}}), reason.TokenMalformed, "exp"},
+			accepted("an nbf that is null", plain.With(claims{"nbf": null})),
+			{"an nbf that is true", plain.With(claims{"nbf": true}), reason.TokenMalformed, "nbf"},
+			{"an iat that is null", plain.With(claims{"iat": null}), reason.TokenMalformed, "iat"},
+			{"an iat that is true", plain.With(claims{"iat": true}), reason.TokenMalformed, "iat"},
+			{"a nonce that is a number", plain.With(claims{"nonce": 1}), reason.TokenMalformed, "nonce"},
+			{"an nbf far ahead, in other case", plain.With(claims{"NBF": time.Now().Add(time.Hour).Unix()}), reason.TokenMalformed, `"NBF" must be spelled "nbf"`},
+			{"a sub that is a number, in other case", plain.With(claims{"Sub": 5}), reason.TokenMalformed, "Sub"},
+			{"claim sources of the wrong form", plain.With(claims{"_claim_sources": "x"}), reason.TokenMalformed, "_claim_sources"},
+			{"claim names of the wrong form", plain.With(claims{"_claim_names": 5}), reason.TokenMalformed, "_claim_names"},
+			accepted("an exp with a fraction", plain.With(claims{"exp": float64(time.Now().Add(time.Hour).Unix()) + .5})),
+		}},
 		{"mappings come before rules", "claimMappings:\n  username: {claim: user, prefix: ''}\nclaimValidationRules:\n- {claim: hd, requiredValue: example.com}\n", []token{
 			{"both fail", claims{"sub": "jane"}, reason.MappingFailed, `claim "user"`},
 		}},
@@ -342,15 +378,25 @@ userValidationRules:
 func compare(t *testing.T, reviewer *tokenreview.Reviewer, theirs []authenticator.Token, signed string, code reason.Code, text string) {
 	t.Helper()
 	answer := reviewer.Review(t.Context(), signed, nil, nil)
-	user, err := upstreamAnswer(t, theirs, signed)
-	if diff := cmp.Diff(user, answer.User, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("upstream -, ours +:\n%supstream: %v\nours: %s", diff, err, answer.Refusal)
-	}
+	compareAnswers(t, &answer, theirs, signed)
 	if answer.Refusal.Code != code || !strings.Contains(answer.Refusal.Text, text) {
 		t.Errorf("expected %q with %q, got %q", code, text, answer.Refusal)
 	}
 	if (answer.User != nil) != (code == "") {
 		t.Errorf("expected accepted to be %v, got %v", code == "", answer.User)
+	}
+}
+
+// compareAnswers wants the same user of both, or the same kind of refusal: without
+// an error where the token is none of theirs, with one where it is.
+func compareAnswers(t *testing.T, answer *tokenreview.Answer, theirs []authenticator.Token, signed string) {
+	t.Helper()
+	user, err := upstreamAnswer(t, theirs, signed)
+	if diff := cmp.Diff(user, answer.User, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("upstream -, ours +:\n%supstream: %v\nours: %s", diff, err, answer.Refusal)
+	}
+	if ours := answer.Status().Error; (err != nil) != (ours != "") {
+		t.Errorf("expected an error where upstream has one (%v), got %q", err, ours)
 	}
 }
 
@@ -392,6 +438,9 @@ func TestDistributedGroupsMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 		{"without the claim", pointer, answers.Sign(base), reason.MappingFailed},
 		{"of the wrong type", pointer, answers.Sign(base.With(claims{"groups": 5})), reason.MappingFailed},
 		{"no JWT", pointer, "hello", reason.MappingFailed},
+		{"names without sources", base.With(claims{"_claim_names": claims{}}), "", reason.TokenMalformed},
+		{"null for names, without sources", base.With(claims{"_claim_names": null}), "", reason.TokenMalformed},
+		{"names and sources of nothing", base.With(claims{"_claim_names": claims{}, "_claim_sources": claims{}}), "", ""},
 		{"of which the source is missing", base.With(claims{"_claim_names": claims{"groups": "src1"}}), "", reason.TokenMalformed},
 		{"of another claim, with its source missing", base.With(claims{"_claim_names": claims{"other": "src1"}}), "", reason.TokenMalformed},
 		{"aggregated", base.With(claims{"_claim_names": claims{"groups": "src1"}, "_claim_sources": claims{"src1": claims{"JWT": "a.b.c"}}}), "", ""},
@@ -400,16 +449,84 @@ func TestDistributedGroupsMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 			body = test.body
 			signed := issuer.Sign(test.claims)
 			// Upstream begins to look up an issuer when it first meets it.
-			_ = wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+			err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 				_, err := upstreamAnswer(t, theirs, signed)
 				return err == nil || !strings.Contains(err.Error(), "not initialized"), nil
 			})
+			if err != nil {
+				t.Fatal(err)
+			}
 			compare(t, reviewer, theirs, signed, test.code, "")
 		})
 	}
 }
 
-// Where we refuse what upstream accepts, on purpose.
+// null is a claim's value; nil in a Claims.With removes the claim.
+var null = json.RawMessage("null")
+
+// TestProofsMeanWhatTheyMeanToTheAPIServer compares everything before the claims.
+func TestProofsMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
+	issuer, google := issuertest.Start("https://issuer.example"), issuertest.Start("https://accounts.google.com")
+	defer issuer.Close()
+	defer google.Close()
+	elliptic := issuertest.NewKey("elliptic", "ES256")
+	issuer.SetKeys(elliptic, issuer.Key())
+	bySub := "claimMappings:\n  username: {claim: sub, prefix: ''}\n"
+	_, second, _ := strings.Cut(string(authentication(google, bySub)), "jwt:\n")
+	reviewer, loaded := newReviewer(t, append(authentication(issuer, bySub), second...))
+	theirs := upstream(t, loaded)
+
+	key := issuer.Key()
+	base := claims{"iss": issuer.URL, "aud": "cluster", "sub": "jane", "exp": time.Now().Add(time.Hour).Unix()}
+	good := key.Sign(base)
+	header, rest, _ := strings.Cut(good, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	withoutKid := issuertest.Key{Algorithm: key.Algorithm, Private: key.Private}
+	for _, test := range []struct {
+		name, token string
+		code        reason.Code
+	}{
+		{"RS256", good, ""},
+		{"ES256", elliptic.Sign(base), ""},
+		{"no kid", withoutKid.Sign(base), ""},
+		{"an unknown kid", issuertest.NewKey("unknown", "RS256").Sign(base), reason.KeyUnknown},
+		{"a forged signature under a known kid", issuertest.NewKey(key.ID, "RS256").Sign(base), reason.SignatureInvalid},
+		{"a forged signature without kid", issuertest.NewKey("", "RS256").Sign(base), reason.SignatureInvalid},
+		{"another algorithm under a known kid", issuertest.NewKey(key.ID, "ES256").Sign(base), reason.SignatureInvalid},
+		{"alg none", "eyJhbGciOiJub25lIn0." + payload + ".", reason.AlgorithmNotAllowed},
+		{"EdDSA", issuertest.NewKey(key.ID, "EdDSA").Sign(base), reason.AlgorithmNotAllowed},
+		{"no signature", header + "." + payload + ".", reason.SignatureInvalid},
+		{"a header that is no JSON", "e30x." + payload + "." + signature, reason.TokenMalformed},
+		{"Google with scheme", google.Sign(base.With(claims{"iss": "https://accounts.google.com"})), ""},
+		{"Google without scheme", google.Sign(base.With(claims{"iss": "accounts.google.com"})), ""},
+		{"Google's name with another's key", key.Sign(base.With(claims{"iss": "accounts.google.com"})), reason.SignatureInvalid},
+		{"another issuer", key.Sign(base.With(claims{"iss": "https://stranger.example"})), reason.IssuerUnknown},
+		{"the issuer with a slash", key.Sign(base.With(claims{"iss": issuer.URL + "/"})), reason.IssuerUnknown},
+		{"no iss", key.Sign(base.With(claims{"iss": nil})), reason.TokenMalformed},
+		{"an opaque token", "opaque", reason.TokenMalformed},
+		{"a token of four parts", good + ".x", reason.TokenMalformed},
+		{"a token in JSON", `{"payload":"` + payload + `"}`, reason.TokenMalformed},
+		{"a payload that is no JSON", key.SignPayload([]byte("hello")), reason.TokenMalformed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			compare(t, reviewer, theirs, test.token, test.code, "")
+		})
+	}
+}
+
+func TestAnIssuerWithoutKeysMeansWhatItMeansToTheAPIServer(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	defer issuer.Close()
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	reviewer, loaded := newReviewer(t, authentication(issuer, "claimMappings:\n  username: {claim: sub, prefix: ''}\n"))
+	theirs, err := oidc.New(t.Context(), oidc.Options{JWTAuthenticator: loaded.Issuers[0].JWT, SupportedSigningAlgs: oidc.AllValidSigningAlgorithms()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, reviewer, []authenticator.Token{theirs}, issuer.Sign(claims{"aud": "cluster", "sub": "jane"}), reason.KeysUnavailable, "502")
+}
+
+// Where we refuse what upstream accepts, on purpose: docs/adr/0003.
 func TestWeRefuseMoreThanUpstream(t *testing.T) {
 	issuer := issuertest.Start("https://issuer.example")
 	defer issuer.Close()
@@ -420,11 +537,18 @@ func TestWeRefuseMoreThanUpstream(t *testing.T) {
 		claims claims
 		code   reason.Code
 	}{
-		"a username that is null":         {base.With(claims{"sub": json.RawMessage("null")}), reason.MappingFailed},
+		"a username that is null":         {base.With(claims{"sub": null}), reason.MappingFailed},
 		"an empty username":               {base.With(claims{"sub": ""}), reason.MappingFailed},
 		"a username of Kubernetes' own":   {base.With(claims{"sub": "system:admin"}), reason.ReservedName},
 		"a group of Kubernetes' own":      {base.With(claims{"groups": []string{"devs", "system:masters"}}), reason.ReservedName},
 		"exp as text (RFC 7519 §2)":       {base.With(claims{"exp": fmt.Sprint(base["exp"])}), reason.TokenMalformed},
+		"nbf as text":                     {base.With(claims{"nbf": "0"}), reason.TokenMalformed},
+		"iat as text":                     {base.With(claims{"iat": "0"}), reason.TokenMalformed},
+		"exp in milliseconds":             {base.With(claims{"exp": time.Now().Add(time.Hour).UnixMilli()}), reason.TokenMalformed},
+		"exp in other case":               {base.With(claims{"exp": nil, "EXP": base["exp"]}), reason.TokenMalformed},
+		"a name twice within a claim":     {base.With(claims{"x": json.RawMessage(`{"a":1,"a":2}`)}), reason.TokenMalformed},
+		"claims nested too deep":          {base.With(claims{"x": json.RawMessage(strings.Repeat("[", 70) + strings.Repeat("]", 70))}), reason.TokenMalformed},
+		"a token that is too long":        {base.With(claims{"x": strings.Repeat("a", issuers.MaxTokenBytes)}), reason.TokenMalformed},
 		"a claim in other case for a iss": {base.With(claims{"iss": nil, "Iss": issuer.URL}), reason.TokenMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -433,6 +557,56 @@ func TestWeRefuseMoreThanUpstream(t *testing.T) {
 				t.Errorf("upstream refuses it as well (%v): this belongs to the other table", err)
 			}
 			if answer := reviewer.Review(t.Context(), signed, nil, nil); answer.Refusal.Code != test.code {
+				t.Errorf("expected %s, got %q", test.code, answer.Refusal)
+			}
+		})
+	}
+}
+
+func TestWeRefuseMoreThanUpstreamOfKeysAndSpelling(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	defer issuer.Close()
+	signing := issuer.Key()
+	// Published for encryption alone, and for another algorithm than it signs with.
+	encryption, bound := issuertest.NewKey("encryption", "RS256"), issuertest.NewKey("bound", "RS256")
+	encryptionKey, err := encryption.Public().Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := encryptionKey.Set("use", "enc"); err != nil {
+		t.Fatal(err)
+	}
+	published, err := json.Marshal(map[string]any{"keys": []any{signing.Public(), bound.Public(), encryptionKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/keys" {
+			issuer.Genuine(w, r)
+			return
+		}
+		_, _ = w.Write(published)
+	}))
+	reviewer, loaded := newReviewer(t, authentication(issuer, "claimMappings:\n  username: {claim: sub, prefix: ''}\n"))
+	theirs := upstream(t, loaded)
+	base := claims{"iss": issuer.URL, "aud": "cluster", "sub": "jane", "exp": time.Now().Add(time.Hour).Unix()}
+	twice := fmt.Appendf(nil, `{"sub":"root","iss":%q,"aud":"cluster","sub":"jane","exp":%d}`, issuer.URL, base["exp"])
+	bound.Algorithm = "RS512"
+	for name, test := range map[string]struct {
+		token string
+		code  reason.Code
+	}{
+		"a claim twice":                        {signing.SignPayload(twice), reason.TokenMalformed},
+		"invalid UTF-8":                        {signing.SignPayload(fmt.Appendf(nil, `{"x":"%s","iss":%q,"aud":"cluster","sub":"jane","exp":%d}`, "\xff", issuer.URL, base["exp"])), reason.TokenMalformed},
+		"a key for encryption":                 {encryption.Sign(base), reason.KeyUnknown},
+		"RS512 with a key published for RS256": {bound.Sign(base), reason.SignatureInvalid},
+		"white space around the token":         {" " + signing.Sign(base), reason.TokenMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if user, err := upstreamAnswer(t, theirs, test.token); user == nil {
+				t.Errorf("upstream refuses it as well (%v): this belongs to the other table", err)
+			}
+			if answer := reviewer.Review(t.Context(), test.token, nil, nil); answer.Refusal.Code != test.code {
 				t.Errorf("expected %s, got %q", test.code, answer.Refusal)
 			}
 		})

@@ -5,9 +5,8 @@ package trace
 type Outcome string
 
 const (
-	Passed  Outcome = "passed"
-	Failed  Outcome = "failed"
-	Skipped Outcome = "skipped"
+	Passed Outcome = "passed"
+	Failed Outcome = "failed"
 )
 
 // Step is one check of a decision, in the form that an explanation shows.
