@@ -69,49 +69,46 @@ type review struct {
 type check struct {
 	name string
 	run  func(context.Context, *review) reason.Refusal
+	// detail says for a trace what the check has produced, nil for nothing.
+	detail func(*user.DefaultInfo) string
 }
 
-// Decide maps proven claims to a user and applies the rules to both, in upstream's
-// order: mappings before rules, and the first refusal ends it.
+// checks are the steps of a decision in upstream's order, mappings before rules,
+// and ours after them.
+func (p *Policy) checks() [8]check {
+	return [...]check{
+		{"username", p.mapUsername, func(u *user.DefaultInfo) string { return u.Name }},
+		{"groups", p.mapGroups, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Groups) }},
+		{"uid", p.mapUID, func(u *user.DefaultInfo) string { return u.UID }},
+		{"extra", p.mapExtra, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Extra) }},
+		{"required claims", p.checkRequiredClaims, nil},
+		{"claimValidationRules", p.checkClaimRules, nil},
+		{"userValidationRules", p.checkUserRules, nil},
+		{"reservedNames", p.checkReservedNames, nil},
+	}
+}
+
+// Decide maps proven claims to a user and applies the rules to both. The first
+// check that refuses ends it.
 func (p *Policy) Decide(ctx context.Context, claims *issuers.Claims, t *trace.Trace) Decision {
 	r := &review{claims: claims, user: &user.DefaultInfo{}}
 	if p.needsClaimsValue {
 		r.value = newClaimsValue(claims)
 	}
-	for _, check := range [...]check{
-		{"username", p.mapUsername},
-		{"groups", p.mapGroups},
-		{"uid", p.mapUID},
-		{"extra", p.mapExtra},
-		{"required claims", p.checkRequiredClaims},
-		{"claimValidationRules", p.checkClaimRules},
-		{"userValidationRules", p.checkUserRules},
-		{"reservedNames", p.checkReservedNames},
-	} {
+	for _, check := range p.checks() {
 		refusal := check.run(ctx, r)
 		if !refusal.IsZero() {
 			t.Add(check.name, trace.Failed, refusal.Text)
 			return Decision{Refusal: refusal}
 		}
-		if t.On() {
-			t.Add(check.name, trace.Passed, r.detail(check.name))
+		if !t.On() {
+			continue
 		}
+		detail := ""
+		if check.detail != nil {
+			detail = check.detail(r.user)
+		}
+		t.Add(check.name, trace.Passed, detail)
 	}
 	return Decision{User: r.user}
-}
-
-// detail says for a trace what a check that passed has produced.
-func (r *review) detail(check string) string {
-	switch check {
-	case "username":
-		return r.user.Name
-	case "groups":
-		return fmt.Sprintf("%q", r.user.Groups)
-	case "uid":
-		return r.user.UID
-	case "extra":
-		return fmt.Sprintf("%q", r.user.Extra)
-	default:
-		return ""
-	}
 }
