@@ -59,7 +59,7 @@ func printAnswer(token acceptance.Token, apiVersion string, answer authenticatio
 func (d demonstration) printInvitation() {
 	const accepted, refused = "github-actions-accepted", "github-actions-other-repository"
 	curl := func(review string) {
-		fmt.Printf("curl --cacert %s --cert %s --key %s -H 'Content-Type: application/json' -d @%s %s\n",
+		fmt.Printf("curl -sS --cacert %s --cert %s --key %s -H 'Content-Type: application/json' -d @%s %s\n",
 			d.certificate("ca.crt"), d.certificate("apiserver.crt"), d.certificate("apiserver.key"),
 			filepath.Join(d.reviews(), review+".json"), d.server.reviewURL())
 	}
@@ -77,7 +77,7 @@ func (d demonstration) printInvitation() {
 	review(accepted, "")
 	review(refused, " --explain")
 	fmt.Println("\n# Is the server well, and what has it done?")
-	fmt.Printf("curl '%s'\n", d.server.healthURL("/readyz?verbose"))
-	fmt.Printf("curl -s %s | grep ^tokenreview_\n", d.server.healthURL("/metrics"))
+	fmt.Printf("curl -sS '%s'\n", d.server.healthURL("/readyz?verbose"))
+	fmt.Printf("curl -sS %s | grep ^tokenreview_\n", d.server.healthURL("/metrics"))
 	fmt.Printf("\nMore tokens are in %s, those that are accepted for %d hours.\n", d.tokens(), tokenLifetime/time.Hour)
 }
