@@ -67,5 +67,11 @@ func TestALimitedLoggerSaysWhatItLeftOut(t *testing.T) {
 		if !strings.Contains(out.String(), "component=test suppressed=5") {
 			t.Errorf("expected the next line to say that five were left out, got\n%s", out.String())
 		}
+		out.Reset()
+		time.Sleep(time.Second)
+		log.Warn("again")
+		if strings.Contains(out.String(), "suppressed") {
+			t.Errorf("expected nothing to be left out any more, got\n%s", out.String())
+		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -133,8 +134,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.certificates.run(background)
 
 	failed := make(chan error, 2)
-	go func() { failed <- s.secure.ServeTLS(s.secureListen, "", "") }()
-	go func() { failed <- s.plain.Serve(s.plainListen) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { failed <- s.secure.ServeTLS(s.secureListen, "", "") })
+	serving.Go(func() { failed <- s.plain.Serve(s.plainListen) })
 	s.log.Info("serving", "secure", s.secureListen.Addr().String(), "health", s.plainListen.Addr().String())
 
 	var err error
@@ -159,5 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 		_ = s.secure.Close()
 	}
 	_ = s.plain.Close()
+	// A listener that is told to end before it has begun is closed by its goroutine.
+	serving.Wait()
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -519,4 +520,273 @@ func TestMetrics(t *testing.T) {
 	if bytes.Contains([]byte(metrics), []byte("opaque")) {
 		t.Error("a metric quotes the token")
 	}
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(data)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// logged has the fixture log to what is returned.
+func (f *fixture) logged() *lockedBuffer {
+	out := &lockedBuffer{}
+	f.log = slog.New(slog.NewTextHandler(out, nil))
+	return out
+}
+
+func TestReadinessIsNeitherCachedNorGuessedAtNorPosted(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	response, err := http.Get("http://" + f.options.HealthBindAddress + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	for name, value := range map[string]string{"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if got := response.Header.Get(name); got != value {
+			t.Errorf("expected %s: %s, got %q", name, value, got)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		response, err := http.Post("http://"+f.options.HealthBindAddress+path, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("expected 405 for a POST to %s, got %s", path, response.Status)
+		}
+	}
+}
+
+func TestRequestsWithHugeHeadersAreRefused(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	one := &http.Client{Transport: &http.Transport{TLSClientConfig: f.tlsConfig(t)}}
+	for name, test := range map[string]struct {
+		client *http.Client
+		url    string
+	}{
+		"the secure port": {one, "https://" + f.address() + "/authenticate"},
+		"the health port": {http.DefaultClient, "http://" + f.options.HealthBindAddress + "/livez"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, test.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Huge", strings.Repeat("a", 32<<10))
+			response, err := test.client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+				t.Errorf("expected 431, got %s", response.Status)
+			}
+		})
+	}
+}
+
+// The server gives up a request that trickles in; callers send theirs in one packet.
+func TestACallerThatDoesNotFinishItsHeaderIsHungUpOn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	for name, dial := range map[string]func() (net.Conn, error){
+		"the secure port": func() (net.Conn, error) { return tls.Dial("tcp", f.address(), f.tlsConfig(t)) },
+		"the health port": func() (net.Conn, error) { return net.Dial("tcp", f.options.HealthBindAddress) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connection, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = connection.Close() }()
+			fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: x\r\n")
+			_ = connection.SetReadDeadline(time.Now().Add(8 * time.Second)) // less than the time for a whole request
+			if _, err := io.Copy(io.Discard, connection); err != nil {
+				t.Errorf("expected the connection to be closed after five seconds, got %v", err)
+			}
+		})
+	}
+}
+
+func TestABusyHealthPortLeavesTheSecurePortFree(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	busy, err := net.Listen("tcp", f.options.HealthBindAddress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }()
+	if _, err := server.New(t.Context(), f.options, f.handler, f.health, f.log); err == nil || !strings.Contains(err.Error(), "health port") {
+		t.Errorf("expected an error that names the busy port, got %v", err)
+	}
+	free, err := net.Listen("tcp", f.address())
+	if err != nil {
+		t.Fatalf("expected the secure port to be free again, got %v", err)
+	}
+	_ = free.Close()
+}
+
+func TestThatAnyCallerIsLetInIsLogged(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	log := f.logged()
+	f.options.ClientCAFile, f.options.AllowAnyCaller = "", true
+	f.run(t)
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "--insecure-allow-any-caller") {
+		t.Errorf("expected a warning that names the flag, got %q", log)
+	}
+}
+
+func TestReloadedCertificatesAreLogged(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	log := f.logged()
+	f.run(t)
+	other := t.TempDir()
+	if _, err := certs.Init(certs.DefaultOptions(other)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tls.key", "tls.crt", "ca.crt"} {
+		if err := os.Rename(filepath.Join(other, name), filepath.Join(f.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, what := range []string{"serving certificate", "client CA"} {
+		eventually(t, "the changed "+what+" is logged", func() bool { return strings.Contains(log.String(), `certificate="`+what+`" expires=20`) })
+	}
+}
+
+func TestTheExpiryOfABundleIsThatOfItsFirstToEnd(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	options := certs.DefaultOptions(t.TempDir())
+	options.Validity, options.CAValidity = time.Hour, time.Hour
+	before := time.Now()
+	if _, err := certs.Init(options); err != nil {
+		t.Fatal(err)
+	}
+	long, err := os.ReadFile(f.options.ClientCAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := os.ReadFile(filepath.Join(options.Dir, "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.options.ClientCAFile, bytes.Join([][]byte{long, short, long}, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.run(t)
+	_, metrics := f.get(t, "/metrics")
+	_, value, _ := strings.Cut(metrics, `tokenreview_certificate_expiry_timestamp_seconds{certificate="client_ca"} `)
+	var expiry float64
+	if _, err := fmt.Sscan(value, &expiry); err != nil {
+		t.Fatal(err)
+	}
+	if end := time.Unix(int64(expiry), 0); end.After(before.Add(2 * time.Hour)) {
+		t.Errorf("expected the end of the authority of one hour, got %s", end)
+	}
+}
+
+func TestReadinessTellsWhatIsNotWellOfKeysThatServe(t *testing.T) {
+	usable := issuertest.KeySet(issuertest.NewKey("key", "ES256"))
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	if err := os.WriteFile(file, bytes.Replace(usable, []byte("["), []byte(`[{"kty":"quantum"},`), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := issuers.Config{Name: "before", URL: "https://a.example", Audiences: []string{"a"}, Keys: issuers.KeysConfig{JWKSFile: file}}
+	before, err := issuers.NewSet([]issuers.Config{config}, nil, issuers.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.AwaitFirstFetch(t.Context())
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	config.Name = "a"
+	after, err := issuers.NewSet([]issuers.Config{config}, before, issuers.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Close(after)
+	defer after.Close(nil)
+	after.AwaitFirstFetch(t.Context())
+
+	f := newFixture(t)
+	f.metrics = server.NewMetrics("v1.2.3", "abc")
+	f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: after}, nil), f.metrics)
+	f.run(t)
+	code, report := f.get(t, "/readyz?verbose")
+	for _, detail := range []string{"[+]issuer/a ok: 1 keys, ", "; not used: keys[0]: not a key of a known type", "; the last fetch failed: read jwksFile: "} {
+		if code != http.StatusOK || !strings.Contains(report, detail) {
+			t.Errorf("expected 200 with %q, got %d\n%s", detail, code, report)
+		}
+	}
+}
+
+func TestAFailedReloadDoesNotCountAsASuccess(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	f.health.Reloaded(fmt.Errorf("wrong\nworse"))
+	_, metrics := f.get(t, "/metrics")
+	for _, line := range []string{"\ntokenreview_config_last_reload_success_timestamp_seconds 0\n", "\ngo_goroutines ", "\nprocess_start_time_seconds "} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("expected %q", line)
+		}
+	}
+	if _, report := f.get(t, "/readyz?verbose"); !strings.Contains(report, "wrong\n    worse\n") {
+		t.Errorf("expected further lines of an error to be indented, got\n%s", report)
+	}
+}
+
+func TestRequestsAreTakenDuringTheShutdownDelay(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.options.ShutdownDelay = time.Second
+	stop := f.run(t)
+	ended := make(chan error)
+	go func() { ended <- stop() }()
+	eventually(t, "the server is not ready", func() bool { code, _ := f.get(t, "/readyz"); return code == http.StatusServiceUnavailable })
+	if response := f.post(t, f.client(t)); response.StatusCode != http.StatusOK {
+		t.Errorf("expected a new request to be answered, got %s", response.Status)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("expected a clean end, got %v", err)
+	}
+}
+
+func TestTheEndOfTheGracePeriodCutsOffRequests(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.options.GracePeriod = 10 * time.Millisecond
+	stop := f.run(t)
+	finish := f.halfSent(t)
+	_ = stop()
+	if response, err := finish(); err == nil {
+		t.Errorf("expected the request to be cut off, got %s", response.Status)
+	}
+}
+
+func TestFailedHandshakesAreLogged(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	log := f.logged()
+	f.run(t)
+	if _, err := tls.Dial("tcp", f.address(), &tls.Config{}); err == nil {
+		t.Fatal("expected the system's roots not to trust the server")
+	}
+	eventually(t, "the failed handshake is logged", func() bool {
+		return strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "TLS handshake error")
+	})
 }

@@ -274,3 +274,92 @@ func TestKeysAreFetchedMoreOftenThanTheyBecomeTooOld(t *testing.T) {
 		}
 	}
 }
+
+func TestAFailureIsForgottenOnceAFetchSucceeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &fakeSource{err: errAway}
+		k := startKeys(source)
+		defer k.close()
+		<-k.first
+		source.answer(keySet(t, "a"), nil)
+		time.Sleep(2 * retryMin)
+		if err := k.lastError(); !errors.Is(err, errNotFetched) {
+			t.Errorf("expected no failure any more, got %v", err)
+		}
+		// Nor is an unknown key undecided because of it.
+		current, _ := k.get()
+		if _, err := k.newer(t.Context(), current); err != nil {
+			t.Errorf("expected the known keys, got %v", err)
+		}
+	})
+}
+
+func TestAFetchThatHangsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		k := startKeys(&fakeSource{delay: time.Hour})
+		defer k.close()
+		<-k.first
+		if took := time.Since(start); took != fetchTimeout {
+			t.Errorf("expected the fetch to end after %s, got %s", fetchTimeout, took)
+		}
+	})
+}
+
+func TestAFetchThatCloseCutsOffTellsNothingOfTheIssuer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var observed atomic.Int64
+		k := &keys{source: &fakeSource{delay: time.Second}, interval: refreshInterval, maxStaleness: time.Hour, now: time.Now, observe: func(error) { observed.Add(1) }}
+		k.start()
+		synctest.Wait()
+		k.close()
+		if n := observed.Load(); n != 0 {
+			t.Errorf("expected no fetch to be counted, got %d", n)
+		}
+	})
+}
+
+func TestKeysAreRefreshedGiveOrTakeATenth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waits := make(map[time.Duration]bool)
+		for range 20 {
+			source := &fakeSource{set: &KeySet{}}
+			k := startKeys(source)
+			<-k.first
+			start := time.Now()
+			for source.fetches.Load() < 2 {
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			k.close()
+			wait := time.Since(start)
+			if wait < refreshInterval*9/10 || wait > refreshInterval*11/10+time.Second {
+				t.Errorf("expected a fetch after %s give or take a tenth, got %s", refreshInterval, wait)
+			}
+			waits[wait] = true
+		}
+		if len(waits) < 2 {
+			t.Error("expected issuers not to be asked all at once")
+		}
+	})
+}
+
+func TestBackoffBeginsAnewAfterASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &fakeSource{err: errAway}
+		k := startKeys(source)
+		defer k.close()
+		time.Sleep(10 * time.Minute)
+		source.answer(keySet(t, "a"), nil)
+		time.Sleep(2*retryMax + minFetchInterval)
+		current, _ := k.get()
+		source.answer(nil, errAway)
+		_, _ = k.newer(t.Context(), current)
+		before := source.fetches.Load()
+		time.Sleep(retryMin + retryMin/5 + time.Millisecond)
+		synctest.Wait()
+		if n := source.fetches.Load() - before; n != 1 {
+			t.Errorf("expected another fetch after %s, got %d", retryMin, n)
+		}
+	})
+}

@@ -1,6 +1,8 @@
 package issuers_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -382,6 +384,129 @@ func TestDistributedGroups(t *testing.T) {
 			}
 			if test.answer != "" && bearer != "Bearer secret" {
 				t.Errorf("expected the source's access token to be sent, got %q", bearer)
+			}
+		})
+	}
+}
+
+var _ = bytes.Equal
+var _ = base64.StdEncoding
+var _ = http.StatusOK
+var _ = time.Now
+var _ = issuertest.NewKey
+
+func TestAKeyFileBeyondTheLimitIsNotRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "jwks.json")
+	data := append(issuertest.KeySet(issuertest.NewKey("key", "ES256")), bytes.Repeat([]byte(" "), 1<<20)...)
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := newSet(t, issuers.Config{Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Keys: issuers.KeysConfig{JWKSFile: file}})
+	if err := set.Statuses()[0].Err; err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
+		t.Errorf("expected an error that says so, got %v", err)
+	}
+}
+
+func TestIssuersThatAreAmbiguousOrCannotBeUsedAreErrors(t *testing.T) {
+	jwks := issuers.KeysConfig{JWKS: issuertest.KeySet(issuertest.NewKey("key", "ES256"))}
+	main := issuers.Config{Name: "main", URL: issuerURL, Keys: jwks}
+	for name, test := range map[string]struct {
+		configs []issuers.Config
+		text    string
+	}{
+		"a URL twice":                     {[]issuers.Config{main, {Name: "again", URL: issuerURL, Keys: jwks}}, `issuer "again": its URL is another's`},
+		"an algorithm with shared secret": {[]issuers.Config{{Name: "main", URL: issuerURL, Algorithms: []string{"HS256"}, Keys: jwks}}, `algorithm "HS256" is not supported`},
+		"no signature at all":             {[]issuers.Config{{Name: "main", URL: issuerURL, Algorithms: []string{"none"}, Keys: jwks}}, `algorithm "none" is not supported`},
+		"an authority that is no PEM":     {[]issuers.Config{{Name: "main", URL: issuerURL, Keys: issuers.KeysConfig{JWKSURL: "https://a.example", CertificateAuthority: []byte("hello")}}}, "no PEM certificate"},
+		"keys that are none":              {[]issuers.Config{{Name: "main", URL: issuerURL, Keys: issuers.KeysConfig{JWKS: []byte("{}")}}}, "keys.jwks: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := issuers.NewSet(test.configs, nil, issuers.Options{}); err == nil || !strings.Contains(err.Error(), test.text) {
+				t.Errorf("expected an error with %q, got %v", test.text, err)
+			}
+		})
+	}
+}
+
+func TestFiveRedirectsAreFollowedAndNoMore(t *testing.T) {
+	for redirects, text := range map[int]string{5: "", 6: "more than 5 redirects"} {
+		issuer := startIssuer(t, issuerURL)
+		issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var n int
+			if _, err := fmt.Sscanf(r.URL.Path, "/%d", &n); err != nil {
+				issuer.Genuine(w, r)
+				return
+			}
+			next := "/keys"
+			if n > 1 {
+				next = fmt.Sprintf("/%d", n-1)
+			}
+			http.Redirect(w, r, next, http.StatusFound)
+		}))
+		config := remote(issuer)
+		config.Keys.JWKSURL = fmt.Sprintf("%s/%d", issuer.Address(), redirects)
+		err := newSet(t, config).Statuses()[0].Err
+		if (err == nil) != (text == "") || err != nil && !strings.Contains(err.Error(), text) {
+			t.Errorf("%d redirects: expected an error with %q, got %v", redirects, text, err)
+		}
+	}
+}
+
+func TestADiscoveryDocumentIsFoundBesideATrailingSlash(t *testing.T) {
+	issuer := startIssuer(t, "")
+	issuer.URL += "/"
+	expectProven(t, newSet(t, remote(issuer)), issuer.Sign(valid().With(claims{"iss": issuer.URL})))
+}
+
+func TestFetchesSayWhoAsksAndForWhat(t *testing.T) {
+	issuer := startIssuer(t, issuerURL)
+	headers := make(chan http.Header, 1)
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers <- r.Header.Clone()
+		issuer.Genuine(w, r)
+	}))
+	config := remote(issuer)
+	config.Keys.JWKSURL = issuer.KeySetURL()
+	newSet(t, config)
+	header := <-headers
+	for name, value := range map[string]string{"User-Agent": "tokenreview-webhook", "Accept": "application/json, application/jwk-set+json, application/jwt", "Authorization": ""} {
+		if got := header.Get(name); got != value {
+			t.Errorf("expected %s: %q, got %q", name, value, got)
+		}
+	}
+}
+
+func TestANewSetDoesNotKeepKeysOfAnotherSource(t *testing.T) {
+	issuer, other := startIssuer(t, issuerURL), startIssuer(t, issuerURL)
+	jwks := issuertest.KeySet(issuer.Key())
+	file, otherFile := filepath.Join(t.TempDir(), "a.json"), filepath.Join(t.TempDir(), "b.json")
+	for _, name := range []string{file, otherFile} {
+		if err := os.WriteFile(name, jwks, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	authority := []byte(issuer.CertificateAuthority())
+	for name, test := range map[string]struct{ before, after issuers.KeysConfig }{
+		"other keys in the configuration": {issuers.KeysConfig{JWKS: jwks}, issuers.KeysConfig{JWKS: append([]byte(" "), jwks...)}},
+		"another file":                    {issuers.KeysConfig{JWKSFile: file}, issuers.KeysConfig{JWKSFile: otherFile}},
+		"another URL":                     {issuers.KeysConfig{JWKSURL: issuer.KeySetURL(), CertificateAuthority: authority}, issuers.KeysConfig{JWKSURL: other.KeySetURL(), CertificateAuthority: authority}},
+		"another discovery document":      {issuers.KeysConfig{DiscoveryURL: issuer.DiscoveryURL(), CertificateAuthority: authority}, issuers.KeysConfig{DiscoveryURL: other.DiscoveryURL(), CertificateAuthority: authority}},
+		"another certificate authority":   {issuers.KeysConfig{JWKSURL: issuer.KeySetURL(), CertificateAuthority: authority}, issuers.KeysConfig{JWKSURL: issuer.KeySetURL(), CertificateAuthority: append([]byte("\n"), authority...)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fetches := 0
+			options := issuers.Options{OnFetch: func(string, error) { fetches++ }}
+			config := issuers.Config{Name: "main", URL: issuerURL, Audiences: []string{"cluster"}, Keys: test.before}
+			before := newSet(t, config)
+			config.Keys = test.after
+			after, err := issuers.NewSet([]issuers.Config{config}, before, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after.AwaitFirstFetch(t.Context())
+			after.Close(before) // waits for the fetches, if any
+			if fetches != 1 {
+				t.Errorf("expected the keys to be fetched from there, got %d fetches", fetches)
 			}
 		})
 	}

@@ -249,3 +249,87 @@ func TestAClientCertificateThatEndsCutsOffItsConnection(t *testing.T) {
 		t.Errorf("expected 403 once the certificate has ended, got %d", code)
 	}
 }
+
+func (a *authority) intermediate(t *testing.T, end time.Duration) *authority {
+	t.Helper()
+	key := newKey(t)
+	return &authority{key: key, certificate: a.create(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "intermediate CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(end),
+	}, key)}
+}
+
+func TestACallerMayPresentIntermediatesAndEndsWithThem(t *testing.T) {
+	ca := newAuthority(t)
+	between := ca.intermediate(t, time.Hour)
+	certificate := between.client(t, x509.ExtKeyUsageClientAuth, 12*time.Hour)
+	certificate.Certificate = append(certificate.Certificate, between.certificate.Raw)
+	g := newGate(t, ca)
+	client := g.client(t, certificate)
+	if code, body := g.get(t, client); code != 200 {
+		t.Fatalf("expected 200, got %d %s", code, body)
+	}
+	g.ahead.Store(int64(2 * time.Hour)) // the leaf is still good
+	if code, _ := g.get(t, client); code != 403 {
+		t.Errorf("expected 403 once the intermediate has ended, got %d", code)
+	}
+}
+
+func TestAnAcceptedCertificateIsCheckedOncePerConnection(t *testing.T) {
+	ca := newAuthority(t)
+	g := newGate(t, ca)
+	client := g.client(t, ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour))
+	if code, _ := g.get(t, client); code != 200 {
+		t.Fatalf("expected 200, got %d", code)
+	}
+	// The same roots, for another use: only a second look would find out.
+	options := *g.options.Load()
+	options.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	g.options.Store(&options)
+	if code, _ := g.get(t, client); code != 200 {
+		t.Errorf("expected the outcome to be remembered, got %d", code)
+	}
+}
+
+func TestCallersAreRefusedWithoutAClientCAAndCheckedWithoutConnContext(t *testing.T) {
+	ca, stranger := newAuthority(t), newAuthority(t)
+	leaf := func(a *authority) *x509.Certificate {
+		certificate, err := x509.ParseCertificate(a.client(t, x509.ExtKeyUsageClientAuth, time.Hour).Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certificate
+	}
+	for _, test := range []struct {
+		name   string
+		loaded bool
+		leaf   *x509.Certificate
+		code   int
+	}{
+		{"a client certificate of the client CA", true, leaf(ca), 200},
+		{"a client certificate of another CA", true, leaf(stranger), 403},
+		{"a client CA that is not loaded", false, leaf(ca), 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			callers := tokenreview.NewCallers(func() (x509.VerifyOptions, bool) { return ca.options(), test.loaded }, time.Now, slog.New(slog.DiscardHandler))
+			request := httptest.NewRequest(http.MethodPost, "/authenticate", nil)
+			request.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{test.leaf}}
+			recorder := httptest.NewRecorder()
+			callers.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(recorder, request)
+			if recorder.Code != test.code {
+				t.Errorf("expected %d, got %d: %s", test.code, recorder.Code, recorder.Body)
+			}
+		})
+	}
+}
+
+func TestCallersThatAreRefusedDoNotFloodTheLog(t *testing.T) {
+	g := newGate(t, newAuthority(t))
+	client := g.client(t, nil)
+	for range 50 {
+		g.get(t, client)
+	}
+	if lines := strings.Count(g.log.take(), "\n"); lines < 10 || lines >= 50 {
+		t.Errorf("expected ten lines at first and not each of 50 refusals, got %d", lines)
+	}
+}

@@ -4,23 +4,28 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -326,5 +331,128 @@ func TestAReviewIsMadeAgainIfTheRulesChangeWhileItWaits(t *testing.T) {
 	before.Issuers.Close(next.Rules().Issuers)
 	if answer := <-answers; answer.User == nil {
 		t.Errorf("expected the new rules to accept the token, got %q", answer.Refusal)
+	}
+}
+
+// intermediate makes a CA that ca has signed; end is when it ends, from now.
+
+// panicking is a body that panics when it is read.
+
+type panicking struct{ with any }
+
+func (p panicking) Read([]byte) (int, error) { panic(p.with) }
+
+func TestAPanicIsAnInternalErrorThatTellsNothingOfTheRequest(t *testing.T) {
+	s := serve(t)
+	post := func(with any) *httptest.ResponseRecorder {
+		request := httptest.NewRequest(http.MethodPost, "/authenticate", panicking{with})
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		s.handler.ServeHTTP(recorder, request)
+		return recorder
+	}
+	answer := post("SECRET")
+	if answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), `"reason":"InternalError"`) {
+		t.Errorf("expected a Status 500, got %d: %s", answer.Code, answer.Body)
+	}
+	if log := s.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "type=string stack=") {
+		t.Errorf("expected the panic to be logged, got %s", log)
+	}
+	if strings.Contains(answer.Body.String()+s.log.String(), "SECRET") {
+		t.Errorf("the panic's value is answered or logged:\n%s\n%s", answer.Body, s.log)
+	}
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler {
+			t.Errorf("expected http.ErrAbortHandler to go on, got %v", p)
+		}
+	}()
+	post(http.ErrAbortHandler)
+}
+
+// A caller that says so itself is told before it sends the body.
+
+func TestABodyThatSaysItIsBeyondTheLimitIsNotRead(t *testing.T) {
+	s := serve(t)
+	request := httptest.NewRequest(http.MethodPost, "/authenticate", panicking{"read"})
+	request.Header.Set("Content-Type", "application/json")
+	request.ContentLength = 1 << 20
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, request)
+	if recorder.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("expected 413, got %d", recorder.Code)
+	}
+}
+
+func TestWhatIsLoggedOfAReview(t *testing.T) {
+	s := serve(t)
+	for _, test := range []struct{ name, token, line string }{
+		{"an accepted token", s.sign(nil), "level=DEBUG msg=\"token reviewed\" issuer=main reason=Allowed username=oidc:jane\n"},
+		{"a proven token that is refused", s.sign(claims{"hd": "evil.com"}), "level=INFO msg=\"token reviewed\" issuer=main reason=ClaimRuleFailed text="},
+		{"an opaque token", "opaque", "level=DEBUG msg=\"token reviewed\" issuer=\"\" reason=TokenMalformed text=\"the token is not a JWT\"\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.log.Reset()
+			s.post("application/json", review("authentication.k8s.io/v1", test.token))
+			if !strings.Contains(s.log.String(), test.line) {
+				t.Errorf("expected %q, got %s", test.line, s.log)
+			}
+		})
+	}
+}
+
+func TestAnswersAreNotCachedAndSayTheirLengthAndTheMethod(t *testing.T) {
+	s := serve(t)
+	answer := s.post("application/json", review("authentication.k8s.io/v1", "opaque"))
+	notAllowed := httptest.NewRecorder()
+	tokenreview.MethodNotAllowed(notAllowed, nil)
+	for _, test := range []struct {
+		answer      *httptest.ResponseRecorder
+		name, value string
+	}{
+		{answer, "Cache-Control", "no-store"},
+		{answer, "Content-Length", strconv.Itoa(answer.Body.Len())},
+		{notAllowed, "Cache-Control", "no-store"},
+		{notAllowed, "Allow", "POST"},
+	} {
+		if got := test.answer.Header().Get(test.name); got != test.value {
+			t.Errorf("expected %s: %s, got %q", test.name, test.value, got)
+		}
+	}
+}
+
+func TestReviewsAreCounted(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	set, err := issuers.NewSet(nil, nil, issuers.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviewer := tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set, Policies: map[string]*policy.Policy{}}, tokenreview.NewMetrics(registry))
+	reviewer.Review(t.Context(), "opaque", nil, nil)
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP tokenreview_reviews_total Reviews by issuer ("-" for tokens of no configured issuer) and reason ("Allowed" for accepted tokens).
+# TYPE tokenreview_reviews_total counter
+tokenreview_reviews_total{issuer="-",reason="TokenMalformed"} 1
+`), "tokenreview_reviews_total"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "tokenreview_decision_duration_seconds"); err != nil || n != 1 {
+		t.Errorf("expected the duration to be observed, got %d, %v", n, err)
+	}
+}
+
+func TestAnAudienceAskedAboutTwiceIsAnsweredOnce(t *testing.T) {
+	s := serve(t)
+	answer := s.post("application/json", review("authentication.k8s.io/v1", s.sign(nil), "extra", "extra", "cluster"))
+	if !strings.Contains(answer.Body.String(), `"audiences":["extra","cluster"]`) {
+		t.Errorf("expected each audience once, got %s", answer.Body)
+	}
+	_ = fmt.Sprint
+}
+
+func TestClaimsThatAreMissingLeaveATokenUndecided(t *testing.T) {
+	s := serve(t)
+	token := s.sign(claims{"groups": nil, "_claim_names": claims{"groups": "src1"}, "_claim_sources": claims{"src1": claims{"endpoint": "https://127.0.0.1:1/groups"}}})
+	answer := s.post("application/json", review("authentication.k8s.io/v1", token))
+	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), `"error":"main: fetch distributed claim: `) || !strings.Contains(answer.Body.String(), "(ClaimsUnavailable)") {
+		t.Errorf("expected an error with the code ClaimsUnavailable, got %d: %s", answer.Code, answer.Body)
 	}
 }

@@ -223,6 +223,10 @@ func TestRulesMeanWhatTheyMeanToTheAPIServer(t *testing.T) {
 		{"groups from a list made by an expression", bySub + "  groups: {expression: 'claims.roles.split(\",\").map(r, \"team:\" + r) + [claims.sub]'}\n", []token{
 			accepted("text to split", plain.With(claims{"roles": "a,b"})),
 		}},
+		{"groups from a list that an expression makes of anything", bySub + "  groups: {expression: '[claims.sub, claims.roles]'}\n", []token{
+			accepted("text", plain.With(claims{"roles": "a"})),
+			{"a number", plain.With(claims{"roles": 5}), reason.MappingFailed, "text or a list of text"},
+		}},
 		{"groups from a null made by an expression", bySub + "  groups: {expression: 'has(claims.roles) ? claims.roles : null'}\n", []token{
 			accepted("missing", plain),
 			accepted("a list", plain.With(claims{"roles": []string{"a"}})),
