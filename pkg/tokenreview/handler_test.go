@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -362,7 +363,7 @@ func TestAPanicIsAnInternalErrorThatTellsNothingOfTheRequest(t *testing.T) {
 		t.Errorf("the panic's value is answered or logged:\n%s\n%s", answer.Body, s.log)
 	}
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
+		if p, _ := recover().(error); !errors.Is(p, http.ErrAbortHandler) {
 			t.Errorf("expected http.ErrAbortHandler to go on, got %v", p)
 		}
 	}()
