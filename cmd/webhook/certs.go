@@ -34,7 +34,7 @@ func newCertsInitCommand() *cobra.Command {
 
 What is there and still good is kept, so it is safe to run again. What is there
 but unusable is an error that says which file and what to do.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			results, err := certs.Init(opts)
 			if err != nil {

@@ -33,7 +33,7 @@ func newReviewCommand() *cobra.Command {
 	var options reviewOptions
 	cmd := &cobra.Command{
 		Use:   "review --config FILE [--token-file FILE|-]",
-		Short: "Review one token offline, by the same code as the server",
+		Short: "Review one token without a server, by the server's code",
 		Long: `Review one token by a configuration file and print who it speaks for, as
 "kubectl auth whoami" would, or why nobody. No server is needed; the issuer's keys
 are fetched from where the configuration says. Exits with 0 if the token is

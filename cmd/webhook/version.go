@@ -37,7 +37,7 @@ func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ver, com := build()
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "webhook %s (commit %s, %s, %s/%s)\n", ver, com, runtime.Version(), runtime.GOOS, runtime.GOARCH)

@@ -99,9 +99,6 @@ func (r *codeRecorder) WriteHeader(code int) {
 	r.ResponseWriter.WriteHeader(code)
 }
 
-// Unwrap is for http.ResponseController.
-func (r *codeRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
 // issuers adds how each issuer's keys are, read when somebody looks.
 func (m *Metrics) issuers(reviewer *tokenreview.Reviewer) {
 	m.Registry.MustRegister(&issuerCollector{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -83,33 +84,18 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 	age := maxAge(options.MaxConnectionAge)
 	// A failed handshake may be the API server's, which does not trust our certificate.
 	errorLog := slog.NewLogLogger(logging.Limited(log, 1).Handler(), slog.LevelWarn)
-	s.secure = &http.Server{
-		TLSConfig:         certificates.config,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          errorLog,
-		ConnContext:       age.connContext,
-	}
+	connContext := age.connContext
 	if certificates.clientCA != nil {
 		callers := tokenreview.NewCallers(certificates.clientCA.VerifyOptions, time.Now, log)
 		secured = callers.Wrap(secured)
-		s.secure.ConnContext = func(ctx context.Context, connection net.Conn) context.Context {
+		connContext = func(ctx context.Context, connection net.Conn) context.Context {
 			return callers.ConnContext(age.connContext(ctx, connection), connection)
 		}
 	}
-	s.secure.Handler = health.metrics.countResponses(age.wrap(secured))
-	s.plain = &http.Server{
-		Handler:           health.handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          errorLog,
-	}
+	s.secure = newHTTPServer(health.metrics.countResponses(age.wrap(secured)), errorLog)
+	s.secure.TLSConfig = certificates.config
+	s.secure.ConnContext = connContext
+	s.plain = newHTTPServer(health.handler(), errorLog)
 
 	config := net.ListenConfig{}
 	if options.PermitPortSharing {
@@ -124,6 +110,19 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 		return nil, fmt.Errorf("health port: %w", err)
 	}
 	return s, nil
+}
+
+// newHTTPServer returns a server that no caller can keep waiting.
+func newHTTPServer(handler http.Handler, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          errorLog,
+	}
 }
 
 // Run serves until ctx is done, then lets requests under way end. It returns an

@@ -13,16 +13,11 @@ import (
 	"tokenreview.dev/webhook/pkg/issuers"
 )
 
-// supportedAlgorithms are those with a public key. An HMAC key would have to be the
-// client secret that every relying party has, and "none" proves nothing (RFC 8725
-// §2.1, §3.1).
-func supportedAlgorithms() []string { return append(issuers.DefaultAlgorithms(), "EdDSA") }
-
 // minMaxStaleness leaves time to fetch keys again before they are too old.
 const minMaxStaleness = time.Minute
 
 func validateKeys(keys *Keys, path *field.Path) field.ErrorList {
-	errs := validateEach(keys.Algorithms, path.Child("algorithms"), validateWord(supportedAlgorithms()...))
+	errs := validateEach(keys.Algorithms, path.Child("algorithms"), validateWord(issuers.SupportedAlgorithms()...))
 	if staleness := keys.MaxStaleness; staleness != nil && staleness.Duration < minMaxStaleness {
 		errs = append(errs, field.Invalid(path.Child("maxStaleness"), staleness.Duration.String(), "must be at least 1m: keys have to be fetched again before they are too old"))
 	}

@@ -102,21 +102,13 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %w", err)
 	}
-	untrusted, err := parseToken(strings.TrimSpace(string(answer)))
-	if err != nil {
-		return refuse(err.Error())
-	}
-	untrustedIssuer, err := untrusted.claims.String("iss")
-	if err != nil {
-		return refuse("iss: " + err.Error())
-	}
-	signer := s.byURL[untrustedIssuer]
-	if signer == nil {
-		return refuse(s.unknownText(untrustedIssuer))
+	untrusted, signer, refusal := s.parse(strings.TrimSpace(string(answer)), nil)
+	if !refusal.IsZero() {
+		return refuse(refusal.Text)
 	}
 	// As for upstream, it is the endpoint, named in a proven token, that ties the
 	// answer to the user, and the answer is for the audiences of that token.
-	refusal, err := signer.verifySignature(ctx, untrusted, nil)
+	refusal, err = signer.verifySignature(ctx, untrusted, nil)
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %w", err)
 	}

@@ -27,6 +27,11 @@ func DefaultAlgorithms() []string {
 	return []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"}
 }
 
+// SupportedAlgorithms is what an issuer can be allowed to sign with: algorithms with
+// a public key. An HMAC key would be the client secret that every relying party has,
+// and "none" proves nothing (RFC 8725 §2.1, §3.1).
+func SupportedAlgorithms() []string { return append(DefaultAlgorithms(), "EdDSA") }
+
 // Config says how the tokens of one issuer are proven.
 type Config struct {
 	// Name is the issuer's short name in logs, metrics and reasons.
@@ -89,7 +94,7 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 	}
 	issuer := &Issuer{config: config, now: options.Now, verifiers: make(map[string]jws.Verifier, len(config.Algorithms))}
 	for _, algorithm := range config.Algorithms {
-		if !slices.Contains(append(DefaultAlgorithms(), "EdDSA"), algorithm) {
+		if !slices.Contains(SupportedAlgorithms(), algorithm) {
 			return nil, fmt.Errorf("algorithm %q is not supported", algorithm)
 		}
 		verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(algorithm))

@@ -87,6 +87,14 @@ func (k *keys) close() {
 	<-k.done
 }
 
+// awaitFirst waits until the first fetch has ended, well or not, or ctx is done.
+func (k *keys) awaitFirst(ctx context.Context) {
+	select {
+	case <-k.first:
+	case <-ctx.Done():
+	}
+}
+
 func (k *keys) run(ctx context.Context) {
 	defer close(k.done)
 	retry := retryMin

@@ -42,6 +42,12 @@ func (s *fakeSource) answer(set *KeySet, err error) {
 	s.set, s.err = set, err
 }
 
+func (s *fakeSource) slow(delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = delay
+}
+
 func keySet(t *testing.T, ids ...string) *KeySet {
 	t.Helper()
 	var all []issuertest.Key
@@ -138,9 +144,7 @@ func TestARotatedKeyIsFetchedOnceForAllWhoWait(t *testing.T) {
 		time.Sleep(minFetchInterval)
 		before, _ := k.get()
 		source.answer(keySet(t, "new"), nil)
-		source.mu.Lock()
-		source.delay = time.Second
-		source.mu.Unlock()
+		source.slow(time.Second)
 
 		var wait sync.WaitGroup
 		for range 100 {
@@ -206,9 +210,7 @@ func TestTokensThatWaitForAnIssuerThatHangsAreBounded(t *testing.T) {
 		defer k.close()
 		<-k.first
 		time.Sleep(minFetchInterval)
-		source.mu.Lock()
-		source.delay = fetchTimeout
-		source.mu.Unlock()
+		source.slow(fetchTimeout)
 		current, _ := k.get()
 		var wait sync.WaitGroup
 		for range maxWaiters {
@@ -233,9 +235,7 @@ func TestWaitingForKeysEndsWithTheRequest(t *testing.T) {
 		defer k.close()
 		<-k.first
 		time.Sleep(minFetchInterval)
-		source.mu.Lock()
-		source.delay = fetchTimeout
-		source.mu.Unlock()
+		source.slow(fetchTimeout)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		current, _ := k.get()

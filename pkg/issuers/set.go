@@ -123,55 +123,51 @@ func (s *Set) Close(next *Set) {
 // or until ctx is done.
 func (s *Set) AwaitFirstFetch(ctx context.Context) {
 	for _, issuer := range s.issuers {
-		select {
-		case <-issuer.keys.first:
-		case <-ctx.Done():
-			return
-		}
+		issuer.keys.awaitFirst(ctx)
 	}
 }
 
 // AwaitFirstFetchFor waits like AwaitFirstFetch, for the one issuer that the token
 // says it is from.
 func (s *Set) AwaitFirstFetchFor(ctx context.Context, token string) {
+	if _, issuer, _ := s.parse(token, nil); issuer != nil {
+		issuer.keys.awaitFirst(ctx)
+	}
+}
+
+// parse takes a token apart and finds the issuer that it says it is from, or says
+// why there is none.
+func (s *Set) parse(token string, t *trace.Trace) (untrustedToken, *Issuer, reason.Refusal) {
+	refuse := func(check string, code reason.Code, text string) (untrustedToken, *Issuer, reason.Refusal) {
+		t.Add(check, trace.Failed, text)
+		return untrustedToken{}, nil, reason.Refusal{Code: code, Text: text}
+	}
 	untrusted, err := parseToken(token)
 	if err != nil {
-		return
+		return refuse("token", reason.TokenMalformed, err.Error())
 	}
 	untrustedIssuer, err := untrusted.claims.String("iss")
 	if err != nil {
-		return
+		return refuse("iss", reason.TokenMalformed, "iss: "+err.Error())
 	}
-	if issuer := s.byURL[untrustedIssuer]; issuer != nil {
-		select {
-		case <-issuer.keys.first:
-		case <-ctx.Done():
-		}
+	issuer := s.byURL[untrustedIssuer]
+	if issuer == nil {
+		return refuse("iss", reason.IssuerUnknown, s.unknownText(untrustedIssuer))
 	}
+	t.Add("iss", trace.Passed, issuer.config.URL)
+	return untrusted, issuer, reason.Refusal{}
 }
 
 // Verify finds the issuer configured for the token's iss and has it prove the
 // token. A non-nil error means that it cannot be told whether the token is good,
 // an *Unavailable saying what was missing; it must not be remembered.
 func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verification, error) {
-	untrusted, err := parseToken(token)
-	if err != nil {
-		t.Add("token", trace.Failed, err.Error())
-		return Verification{Refusal: reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}}, nil
+	untrusted, issuer, refusal := s.parse(token, t)
+	if !refusal.IsZero() {
+		return Verification{Refusal: refusal}, nil
 	}
-	untrustedIssuer, err := untrusted.claims.String("iss")
-	if err != nil {
-		t.Add("iss", trace.Failed, err.Error())
-		return Verification{Refusal: reason.Refusal{Code: reason.TokenMalformed, Text: "iss: " + err.Error()}}, nil
-	}
-	issuer := s.byURL[untrustedIssuer]
-	if issuer == nil {
-		text := s.unknownText(untrustedIssuer)
-		t.Add("iss", trace.Failed, text)
-		return Verification{Refusal: reason.Refusal{Code: reason.IssuerUnknown, Text: text}}, nil
-	}
-	t.Add("iss", trace.Passed, issuer.config.URL)
 	verification := Verification{Issuer: issuer}
+	var err error
 	verification.Refusal, err = issuer.verifySignature(ctx, untrusted, t)
 	if err != nil {
 		return verification, &Unavailable{Code: reason.KeysUnavailable, Err: err}

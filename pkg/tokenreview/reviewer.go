@@ -126,6 +126,9 @@ func undecided(err error) reason.Refusal {
 // server takes an empty answer for "valid for the API server", and refuses in
 // silence any other that does not meet its own.
 func commonAudiences(requested []string, claims *issuers.Claims) []string {
+	if len(requested) == 0 {
+		return nil
+	}
 	// The issuers have checked the claim's form.
 	granted, _ := claims.Strings("aud")
 	var common []string
