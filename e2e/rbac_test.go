@@ -29,21 +29,21 @@ func (r acceptanceRun) testBindings(t *testing.T, server *cluster.APIServer) {
 	}
 
 	for _, test := range []struct {
-		letter, token string
-		yes, no       []string
+		name, token string
+		yes, no     []string
 	}{
-		{letter: "A", token: "accepted", yes: []string{"list pods", "delete pods"}, no: []string{"delete ns"}},
-		{letter: "A", token: "other-branch", yes: []string{"list pods"}, no: []string{"delete pods"}},
-		{letter: "B", token: "accepted", yes: []string{"delete ns", "get pods"}},
-		{letter: "B", token: "not-administrator", yes: []string{"get pods"}, no: []string{"delete ns"}},
-		{letter: "C", token: "accepted", yes: []string{"get pods"}, no: []string{"delete pods"}},
-		{letter: "D-sub", token: "accepted", yes: []string{"get pods"}, no: []string{"delete pods"}},
-		{letter: "D-email", token: "accepted", yes: []string{"get pods"}, no: []string{"delete pods"}},
+		{name: "a-github-actions", token: "a workflow on the branch main", yes: []string{"list pods", "delete pods"}, no: []string{"delete ns"}},
+		{name: "a-github-actions", token: "a workflow on another branch of the same repository", yes: []string{"list pods"}, no: []string{"delete pods"}},
+		{name: "b-entra-v2", token: "a guest of the tenant, in six groups", yes: []string{"delete ns", "get pods"}},
+		{name: "b-entra-v2", token: "the same guest, no longer in the administrators' group", yes: []string{"get pods"}, no: []string{"delete ns"}},
+		{name: "c-authentik", token: "a person whose address is verified", yes: []string{"get pods"}, no: []string{"delete pods"}},
+		{name: "d-pocket-id", token: "a person, by subject", yes: []string{"get pods"}, no: []string{"delete pods"}},
+		{name: "d-pocket-id-email", token: "a person, by verified address", yes: []string{"get pods"}, no: []string{"delete pods"}},
 	} {
-		c, token := acceptanceToken(t, test.letter, test.token)
+		c, token := r.token(t, test.name, test.token)
 		credential := cluster.Credential{Token: r.issuers.Sign(c, token)}
 		ask := func(question, answer string) {
-			t.Run(fmt.Sprintf("%s %s, %s, can %s: %s", c.Letter, c.Title, token.Title, question, answer), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, %s, can %s: %s", c.Name, token.Name, question, answer), func(t *testing.T) {
 				cluster.Eventually(t, "the bindings reach the authorizer", 10*time.Second, func() error {
 					return canI(server.Kubectl(t, credential, append([]string{"auth", "can-i"}, strings.Fields(question)...)...), answer)
 				})
@@ -57,15 +57,15 @@ func (r acceptanceRun) testBindings(t *testing.T, server *cluster.APIServer) {
 			ask(question, "no")
 		}
 	}
-	for _, test := range []struct{ letter, token string }{
-		{"A", "other-repository"},
-		{"B", "expired"},
-		{"C", "unverified-email"},
-		{"D-sub", "wrong-audience"},
-		{"D-email", "unverified-email"},
+	for _, test := range []struct{ name, token string }{
+		{"a-github-actions", "a stranger's repository that asked for the right audience"},
+		{"b-entra-v2", "yesterday's token"},
+		{"c-authentik", "a person whose address is not verified"},
+		{"d-pocket-id", "a token made out to another service"},
+		{"d-pocket-id-email", "a person whose address is not verified"},
 	} {
-		c, token := acceptanceToken(t, test.letter, test.token)
-		t.Run(fmt.Sprintf("%s %s, %s, can nothing", c.Letter, c.Title, token.Title), func(t *testing.T) {
+		c, token := r.token(t, test.name, test.token)
+		t.Run(fmt.Sprintf("%s, %s, can nothing", c.Name, token.Name), func(t *testing.T) {
 			credential := cluster.Credential{Token: r.issuers.Sign(c, token)}
 			wantUnauthorized(t, server.Kubectl(t, credential, "auth", "can-i", "list", "pods"))
 		})
@@ -93,19 +93,14 @@ func canI(result cluster.Result, want string) error {
 	return nil
 }
 
-// acceptanceToken finds a case and one of its tokens.
-func acceptanceToken(t *testing.T, letter, name string) (acceptance.Case, acceptance.Token) {
+// token finds a case and one of its tokens.
+func (r acceptanceRun) token(t *testing.T, caseName, tokenName string) (acceptance.Case, acceptance.Token) {
 	t.Helper()
-	for _, c := range acceptance.Cases() {
-		if c.Letter != letter {
-			continue
-		}
-		for _, token := range c.Tokens(time.Now()) {
-			if token.Name == name {
-				return c, token
-			}
+	for _, c := range r.all {
+		if token, ok := c.Token(tokenName, time.Now()); ok && c.Name == caseName {
+			return c, token
 		}
 	}
-	t.Fatalf("case %s has no token %q", letter, name)
+	t.Fatalf("case %s has no token %q", caseName, tokenName)
 	return acceptance.Case{}, acceptance.Token{}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"tokenreview.dev/webhook/e2e/cluster"
-	"tokenreview.dev/webhook/manifests/examples"
+	"tokenreview.dev/webhook/manifests/acceptance"
 	"tokenreview.dev/webhook/pkg/reason"
 )
 
@@ -30,12 +31,9 @@ func TestServiceAccountsOfAnotherCluster(t *testing.T) {
 		"--clusterrole=system:service-account-issuer-discovery", "--group=system:unauthenticated")
 	accountUID := other.Admin(t, "get", "serviceaccount", "default", "--output=jsonpath={.metadata.uid}")
 
-	webhook := cluster.InstallWebhook(t, webhookBinary, cluster.Documents(t, trustCluster(t, other), object{
-		"apiVersion": "tokenreview.dev/v1alpha1",
-		"kind":       "IssuerPolicy",
-		"metadata":   object{"name": "build"},
-		"spec":       object{"issuer": other.URL},
-	}))
+	podUID := other.Admin(t, "get", "pod", "jump", "--output=jsonpath={.metadata.uid}")
+
+	webhook := cluster.InstallWebhook(t, webhookBinary, cluster.Documents(t, trustCluster(t, other, accountUID)...))
 	webhook.Start(t)
 	server := cluster.Start(t, binaries, cluster.Options{WebhookKubeconfig: webhook.Kubeconfig, WebhookVersion: "v1"})
 
@@ -53,11 +51,22 @@ func TestServiceAccountsOfAnotherCluster(t *testing.T) {
 			Name:   "build:system:serviceaccount:default:default",
 			UID:    accountUID,
 			Groups: []string{"build:system:serviceaccounts", "build:system:serviceaccounts:default"},
-			Extra:  map[string][]string{"authentication.kubernetes.io/credential-id": {"JTI=" + tokenID(t, token)}},
+			Extra: map[string][]string{
+				"authentication.kubernetes.io/credential-id": {"JTI=" + tokenID(t, token)},
+				"tokenreview.dev/cluster":                    {"build"},
+				"tokenreview.dev/pod-name":                   {"jump"},
+				"tokenreview.dev/pod-uid":                    {podUID},
+				"tokenreview.dev/serviceaccount-uid":         {accountUID},
+			},
 		})
 		if whoami != want {
 			t.Errorf("kubectl prints\n%swant\n%s", whoami, want)
 		}
+	})
+	t.Run("the token of another account of its namespace is refused", func(t *testing.T) {
+		other.Admin(t, "create", "serviceaccount", "builder")
+		token := strings.TrimSpace(other.Admin(t, "create", "token", "builder", "--audience=test"))
+		wantRefusal(t, server, token, "build", reason.Refusal{Code: reason.ServiceAccountNotAllowed, Text: "default/builder"})
 	})
 	t.Run("a token for that cluster itself is refused", func(t *testing.T) {
 		wantRefusal(t, server, createToken(t), "build", reason.Refusal{Code: reason.AudienceMismatch})
@@ -70,23 +79,26 @@ func TestServiceAccountsOfAnotherCluster(t *testing.T) {
 }
 
 // trustCluster is the published configuration of case E, with a real cluster in
-// the issuer's place.
-func trustCluster(t *testing.T, other *cluster.APIServer) object {
+// the issuer's place, and the uid that its account has.
+func trustCluster(t *testing.T, other *cluster.APIServer, accountUID string) []any {
 	t.Helper()
-	c, _ := acceptanceToken(t, "E", "accepted")
-	data, err := examples.Files.ReadFile(c.Example)
+	data, err := acceptance.Files.ReadFile("e-other-cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var configuration object
-	if err := yaml.Unmarshal(data, &configuration); err != nil {
+	first, second, _ := strings.Cut(string(data), "\n---\n")
+	var configuration, policy object
+	if err := errors.Join(yaml.Unmarshal([]byte(first), &configuration), yaml.Unmarshal([]byte(second), &policy)); err != nil {
 		t.Fatal(err)
 	}
 	issuer := configuration["jwt"].([]any)[0].(object)["issuer"].(object)
 	issuer["url"] = other.URL
 	issuer["certificateAuthority"] = string(other.CertificateAuthority)
 	delete(issuer, "discoveryURL")
-	return configuration
+	spec := policy["spec"].(object)
+	spec["issuer"] = other.URL
+	spec["kubernetes"].(object)["allow"].([]any)[0].(object)["uid"] = accountUID
+	return []any{configuration, policy}
 }
 
 // tokenID is the jti of a token (RFC 7519 §4.1.7), which the API server chose.

@@ -57,6 +57,6 @@ func newCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newServeCommand(), newReviewCommand(), newConfigCommand(), newCertsCommand(), newVersionCommand())
+	cmd.AddCommand(newServeCommand(), newReviewCommand(), newTestCommand(), newConfigCommand(), newCertsCommand(), newVersionCommand())
 	return cmd
 }

@@ -16,9 +16,12 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts find in their folder one configuration for all acceptance cases,
-// cases.yaml, whose issuers run, and their tokens as LETTER-NAME.jwt.
+// cases.yaml, whose issuers run, and their tokens as CASE/TOKEN.jwt.
 func TestScripts(t *testing.T) {
-	cases := acceptance.Cases()
+	cases, err := acceptance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
 	running := acceptance.StartIssuers(cases)
 	t.Cleanup(running.Close)
 	configuration, err := acceptance.Configuration(cases, running)
@@ -32,8 +35,12 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			for _, c := range cases {
+				folder := filepath.Join(env.WorkDir, c.Name)
+				if err := os.Mkdir(folder, 0o700); err != nil {
+					return err
+				}
 				for _, token := range c.Tokens(time.Now()) {
-					name := filepath.Join(env.WorkDir, c.Letter+"-"+token.Name+".jwt")
+					name := filepath.Join(folder, token.FileName()+".jwt")
 					if err := os.WriteFile(name, []byte(running.Sign(c, token)+"\n"), 0o600); err != nil {
 						return err
 					}

@@ -10,7 +10,6 @@ import (
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/internal/server"
 	"tokenreview.dev/webhook/pkg/config"
-	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -34,7 +33,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := loaded.Build(nil, issuers.Options{})
+	rules, err := loaded.Build(nil, config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func review(cmd *cobra.Command, options reviewOptions) error {
 	if err != nil {
 		return err
 	}
-	rules, err := loaded.Build(nil, issuers.Options{})
+	rules, err := loaded.Build(nil, config.Options{})
 	if err != nil {
 		return err
 	}

@@ -75,21 +75,21 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	ver, com := build()
 	log.Info("starting", "version", ver, "commit", com)
 	metrics := server.NewMetrics(ver, com)
-	fetching := issuers.Options{OnFetch: func(issuer string, err error) {
+	building := config.Options{Options: issuers.Options{OnFetch: func(issuer string, err error) {
 		metrics.Fetched(issuer, err)
 		if err != nil {
 			log.Warn("keys not fetched", "issuer", issuer, "err", err)
 			return
 		}
 		log.Debug("keys fetched", "issuer", issuer)
-	}}
-	rules, err := loaded.Build(nil, fetching)
+	}}}
+	rules, err := loaded.Build(nil, building)
 	if err != nil {
 		return err
 	}
 	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(metrics.Registry))
 	health := server.NewHealth(reviewer, metrics)
-	reload := &reloader{file: options.configFile, fetching: fetching, reviewer: reviewer, health: health, log: log}
+	reload := &reloader{file: options.configFile, building: building, reviewer: reviewer, health: health, log: log}
 	reload.loaded(loaded)
 	defer func() { reviewer.Rules().Issuers.Close(nil) }()
 
@@ -115,7 +115,7 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 // reloader puts a changed configuration file in force.
 type reloader struct {
 	file     string
-	fetching issuers.Options
+	building config.Options
 	reviewer *tokenreview.Reviewer
 	health   *server.Health
 	log      *slog.Logger
@@ -150,7 +150,7 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 		return err
 	}
 	before := r.reviewer.Rules()
-	rules, err := loaded.Build(before, r.fetching)
+	rules, err := loaded.Build(before, r.building)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	// WebhookVersion of authentication.k8s.io that the API server speaks; empty
 	// for its default.
 	WebhookVersion string
+	// WebhookCacheTTL is how long the API server remembers the webhook's answers; zero
+	// for its default, two minutes.
+	WebhookCacheTTL time.Duration
 	// ClientCAFile vouches for client certificates; empty for none.
 	ClientCAFile string
 }
@@ -91,6 +94,9 @@ func (o Options) args() []string {
 	if o.WebhookVersion != "" {
 		args = append(args, "--authentication-token-webhook-version="+o.WebhookVersion)
 	}
+	if o.WebhookCacheTTL != 0 {
+		args = append(args, "--authentication-token-webhook-cache-ttl="+o.WebhookCacheTTL.String())
+	}
 	if o.ClientCAFile != "" {
 		args = append(args, "--client-ca-file="+o.ClientCAFile)
 	}
@@ -121,6 +127,9 @@ func (s *APIServer) ready(ctx context.Context, certificates string) error {
 
 // Log is what the API server has written since an offset.
 func (s *APIServer) Log(offset int64) string { return s.process.Log(offset) }
+
+// Kill ends the API server without a word.
+func (s *APIServer) Kill() { s.process.Kill() }
 
 // LogSize is where the API server's log ends now.
 func (s *APIServer) LogSize() int64 { return s.process.LogSize() }

@@ -20,7 +20,7 @@ type Credential struct {
 // command line, as with people.
 func (s *APIServer) Kubectl(t *testing.T, credential Credential, args ...string) Result {
 	t.Helper()
-	kubeconfig := s.kubeconfig(t, credential)
+	kubeconfig := s.Kubeconfig(t, credential)
 	env := []string{
 		"KUBECONFIG=" + kubeconfig,
 		"KUBECACHEDIR=" + filepath.Join(s.home, "kubectl"),
@@ -36,7 +36,8 @@ func (s *APIServer) Admin(t *testing.T, args ...string) string {
 	return s.Kubectl(t, Credential{Token: s.AdminToken}, args...).Must(t)
 }
 
-func (s *APIServer) kubeconfig(t *testing.T, credential Credential) string {
+// Kubeconfig is a file with which a client shows the credential.
+func (s *APIServer) Kubeconfig(t *testing.T, credential Credential) string {
 	t.Helper()
 	type object = map[string]any
 	user := object{}

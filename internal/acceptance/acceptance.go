@@ -1,47 +1,44 @@
-// Package acceptance holds the acceptance cases: configurations as people
-// published them, tokens of the kind their issuers sign, and for each token the
-// user it must become or the reason it must be refused for. Tests, the
-// demonstration and the run against a real API server share it; the product does
-// not use it.
+// Package acceptance turns the policy tests of manifests/acceptance into tokens for
+// those who put them to a running webhook: tests, the demonstration and the run
+// against a real API server. The product does not use it.
 //
-// The configurations are the files of manifests/examples. The claims are those of
-// real tokens with their times moved; whoever uses them signs them with the key of
-// a loopback issuer.
+// Whoever uses the claims signs them with the key of a loopback issuer.
 package acceptance
 
 import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/internal/policytest"
+	"tokenreview.dev/webhook/manifests/acceptance"
 	"tokenreview.dev/webhook/pkg/reason"
 )
 
-// Case is one configuration with the tokens that were tried on it.
+// Case is one PolicyTest: a configuration with the tokens that are tried on it.
 type Case struct {
-	// Letter is the case's name in the acceptance list, with the variant where
-	// there are several, such as "A" or "D-email".
-	Letter string
-	// Name is fit for a file name, such as "github-actions".
+	// Name is the test's, such as a-github-actions.
 	Name string
-	// Title is for people.
-	Title string
-	// Example is the configuration: a file name in manifests/examples.
-	Example string
-	// Issuer is the URL of the only issuer in that configuration; the key that
-	// signs the tokens is this issuer's.
-	Issuer string
-	// Tokens are what is tried at the time now.
-	Tokens func(now time.Time) []Token
+	// Configuration is a file name in manifests/acceptance.
+	Configuration string
+	// Issuer is the URL of the only issuer in that configuration, whose key signs the
+	// tokens, and IssuerName its short name.
+	Issuer, IssuerName string
+
+	test policytest.Test
 }
 
 // Token is one token to sign and the answer it must get: a user or a refusal.
 type Token struct {
-	// Name is fit for a file name and unique within the case, such as "accepted".
-	Name string
-	// Title is one clause for people.
-	Title  string
+	// Name is one clause for people, unique within the case.
+	Name   string
 	Claims issuertest.Claims
 	// User is who the token proves, before the API server adds
 	// system:authenticated. Nil when the token must be refused.
@@ -49,53 +46,102 @@ type Token struct {
 	// Refusal is empty when the token must be accepted. Its Text is a fragment of
 	// the text that must be given, or empty where any will do.
 	Refusal reason.Refusal
+	// WouldRefuse is what must be recorded and not enforced, empty for nothing.
+	WouldRefuse reason.Code
 }
 
 // Accepted reports whether the token must be accepted.
 func (t Token) Accepted() bool { return t.User != nil }
 
-// Cases returns the acceptance cases in the order of their letters. Their
-// configurations can be combined into one, see Configuration.
-func Cases() []Case {
-	return []Case{
-		githubActions(),
-		entraV2(),
-		authentik(),
-		pocketID(),
-		pocketIDEmail(),
-		otherCluster(),
-		entraV1(),
-		legacyServiceAccount(),
+// FileName is the token's name in a form that is fit for a file's.
+func (t Token) FileName() string {
+	return strings.Trim(notForFileNames.ReplaceAllString(strings.ToLower(t.Name), "-"), "-")
+}
+
+var notForFileNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Cases returns the cases that a webhook can decide on its own, in the order of
+// their names. Those that say what Microsoft Graph or another cluster would answer
+// are left out: a running webhook would ask. Their configurations can be combined
+// into one, see Configuration.
+func Cases() ([]Case, error) {
+	files, err := fs.Glob(acceptance.Files, "*.test.yaml")
+	if err != nil {
+		return nil, err
 	}
-}
-
-// valid returns claims that were issued at the time given and live for lifetime.
-func valid(claims issuertest.Claims, issued time.Time, lifetime time.Duration) issuertest.Claims {
-	return claims.With(issuertest.Claims{
-		"iat": issued.Unix(),
-		"exp": issued.Add(lifetime).Unix(),
-	})
-}
-
-// wrongAudience is a token of the right issuer, made out to somebody else.
-func wrongAudience(claims issuertest.Claims) Token {
-	return Token{
-		Name:    "wrong-audience",
-		Title:   "a token made out to another service",
-		Claims:  claims.With(issuertest.Claims{"aud": "somebody-else"}),
-		Refusal: reason.Refusal{Code: reason.AudienceMismatch},
+	var cases []Case
+	for _, file := range files {
+		tests, err := policytest.Load(file, acceptance.Files.ReadFile)
+		if err != nil {
+			return nil, err
+		}
+		for _, test := range tests {
+			if len(test.Config.Issuers) != 1 {
+				return nil, fmt.Errorf("%s: expected a configuration with one issuer, got %d", file, len(test.Config.Issuers))
+			}
+			if asksOthers(&test) {
+				continue
+			}
+			issuer := &test.Config.Issuers[0]
+			cases = append(cases, Case{
+				Name:          test.Name,
+				Configuration: test.Spec.Configuration,
+				Issuer:        issuer.JWT.Issuer.URL,
+				IssuerName:    issuer.Name,
+				test:          test,
+			})
+		}
 	}
+	slices.SortStableFunc(cases, func(a, b Case) int { return strings.Compare(a.Name, b.Name) })
+	return cases, nil
 }
 
-// expired expects claims that ran out in the past.
-func expired(claims issuertest.Claims) Token {
-	return Token{
-		Name:    "expired",
-		Title:   "yesterday's token",
-		Claims:  claims,
-		Refusal: reason.Refusal{Code: reason.Expired},
+func asksOthers(test *policytest.Test) bool {
+	for i := range test.Spec.Cases {
+		if c := &test.Spec.Cases[i]; c.Graph != nil || c.Liveness != "" {
+			return true
+		}
 	}
+	return false
 }
 
-// yesterday is long enough ago for every token of the cases to have run out.
-func yesterday(now time.Time) time.Time { return now.Add(-24 * time.Hour) }
+// Tokens returns what is tried at the time now.
+func (c Case) Tokens(now time.Time) []Token {
+	tokens := make([]Token, len(c.test.Spec.Cases))
+	for i := range tokens {
+		one := &c.test.Spec.Cases[i]
+		tokens[i] = Token{
+			Name:        one.Name,
+			Claims:      c.test.Claims(one, now),
+			User:        newUser(one.Expect.User),
+			Refusal:     reason.Refusal{Code: reason.Code(one.Expect.Reason), Text: one.Expect.Text},
+			WouldRefuse: reason.Code(one.Expect.WouldRefuse),
+		}
+	}
+	return tokens
+}
+
+// Token returns the token of the name at the time now, and whether there is one.
+func (c Case) Token(name string, now time.Time) (Token, bool) {
+	for _, token := range c.Tokens(now) {
+		if token.Name == name {
+			return token, true
+		}
+	}
+	return Token{}, false
+}
+
+// newUser is a user as authenticators return it, nil for none.
+func newUser(info *authenticationv1.UserInfo) *user.DefaultInfo {
+	if info == nil {
+		return nil
+	}
+	u := &user.DefaultInfo{Name: info.Username, UID: info.UID, Groups: info.Groups}
+	if len(info.Extra) > 0 {
+		u.Extra = make(map[string][]string, len(info.Extra))
+		for key, values := range info.Extra {
+			u.Extra[key] = values
+		}
+	}
+	return u
+}

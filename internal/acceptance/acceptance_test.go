@@ -14,7 +14,8 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 
 	"tokenreview.dev/webhook/internal/acceptance"
-	"tokenreview.dev/webhook/manifests/examples"
+	manifests "tokenreview.dev/webhook/manifests/acceptance"
+	"tokenreview.dev/webhook/pkg/config"
 )
 
 // load decodes and validates a configuration as kube-apiserver does.
@@ -38,24 +39,22 @@ func load(t *testing.T, data []byte) *apiserver.AuthenticationConfiguration {
 	return configuration
 }
 
-func TestExamplesAreWhatTheAPIServerAccepts(t *testing.T) {
-	files, err := fs.Glob(examples.Files, "*.yaml")
+func TestConfigurationsAreWhatTheAPIServerAccepts(t *testing.T) {
+	files, err := fs.Glob(manifests.Files, "*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := map[string]string{}
-	for _, c := range acceptance.Cases() {
-		used[c.Example] = c.Issuer
-	}
 	for _, file := range files {
+		if strings.HasSuffix(file, ".test.yaml") {
+			continue
+		}
 		t.Run(file, func(t *testing.T) {
-			data, err := examples.Files.ReadFile(file)
+			data, err := manifests.Files.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			configuration := load(t, data)
-			if len(configuration.JWT) != 1 || configuration.JWT[0].Issuer.URL != used[file] {
-				t.Errorf("is not the configuration of a case with the issuer %q", used[file])
+			if configuration := load(t, data); len(configuration.JWT) != 1 {
+				t.Errorf("expected one issuer, got %d", len(configuration.JWT))
 			}
 			if !strings.HasPrefix(string(data), "# ") {
 				t.Error("does not begin by saying what it is")
@@ -68,17 +67,23 @@ func TestExamplesAreWhatTheAPIServerAccepts(t *testing.T) {
 }
 
 func TestEveryCaseHasTokensOfBothKinds(t *testing.T) {
-	names := map[string]bool{}
-	for _, c := range acceptance.Cases() {
+	cases, err := acceptance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	caseNames, fileNames, letters := map[string]bool{}, map[string]bool{}, map[byte]bool{}
+	for _, c := range cases {
+		if caseNames[c.Name] {
+			t.Errorf("%s: there are two of that name", c.Name)
+		}
+		caseNames[c.Name] = true
+		letters[c.Name[0]] = true
 		var accepted, refused int
 		for _, token := range c.Tokens(time.Now()) {
-			if name := c.Name + "/" + token.Name; names[name] {
-				t.Errorf("%s: there are two of that name", name)
+			if name := c.Name + "/" + token.FileName(); fileNames[name] {
+				t.Errorf("%s: there are two files of that name", name)
 			} else {
-				names[name] = true
-			}
-			if token.Accepted() == (token.Refusal.Code != "") {
-				t.Errorf("%s/%s: expects a user and a refusal, or neither", c.Letter, token.Name)
+				fileNames[name] = true
 			}
 			if token.Accepted() {
 				accepted++
@@ -86,8 +91,40 @@ func TestEveryCaseHasTokensOfBothKinds(t *testing.T) {
 				refused++
 			}
 		}
-		if refused == 0 || (accepted == 0) != (c.Letter == "G") {
-			t.Errorf("%s: %d tokens are accepted, %d refused", c.Letter, accepted, refused)
+		if refused == 0 || (accepted == 0) != (c.Name == "g-legacy-service-account") {
+			t.Errorf("%s: %d tokens are accepted, %d refused", c.Name, accepted, refused)
+		}
+	}
+	for letter := byte('a'); letter <= 'g'; letter++ {
+		if !letters[letter] {
+			t.Errorf("there is no case %c", letter)
+		}
+	}
+}
+
+// The policies come along, and a token is signed for the issuer that it names.
+func TestTheCombinedConfigurationIsAllOfThem(t *testing.T) {
+	cases, err := acceptance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuers := acceptance.StartIssuers(cases)
+	defer issuers.Close()
+	data, err := acceptance.Configuration(cases, issuers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Parse("combined.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, issuer := range loaded.Issuers {
+		names[issuer.JWT.Issuer.URL] = issuer.Name
+	}
+	for _, c := range cases {
+		if names[c.Issuer] != c.IssuerName {
+			t.Errorf("%s: expected its issuer to be called %q, got %q", c.Name, c.IssuerName, names[c.Issuer])
 		}
 	}
 }

@@ -1,13 +1,14 @@
 package acceptance
 
 import (
+	"bytes"
 	"fmt"
 
 	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 	"sigs.k8s.io/yaml"
 
 	"tokenreview.dev/webhook/internal/issuertest"
-	"tokenreview.dev/webhook/manifests/examples"
+	"tokenreview.dev/webhook/manifests/acceptance"
 )
 
 // Issuers are running loopback issuers by the URL they claim to be.
@@ -32,34 +33,55 @@ func (i Issuers) Close() {
 }
 
 // Sign signs a token of the case with the key of the case's issuer.
-func (i Issuers) Sign(c Case, t Token) string { return i[c.Issuer].Sign(t.Claims) }
+func (i Issuers) Sign(c Case, t Token) string { return i[c.Issuer].Key().Sign(t.Claims) }
+
+// Authentication is document 1 of the case's configuration, which kube-apiserver
+// reads, and the policies after it.
+func (c Case) Authentication() (first, policies []byte, err error) {
+	data, err := acceptance.Files.ReadFile(c.Configuration)
+	if err != nil {
+		return nil, nil, err
+	}
+	first, policies, _ = bytes.Cut(data, []byte("\n---\n"))
+	return first, policies, nil
+}
 
 // Configuration combines the configurations of the cases into one. The keys of an
 // issuer that runs on loopback are fetched there instead of from the Internet;
 // everything else, the iss of its tokens included, stays as published.
 func Configuration(cases []Case, issuers Issuers) ([]byte, error) {
-	var combined apiserverv1.AuthenticationConfiguration
-	seen := map[string]bool{}
+	var (
+		combined apiserverv1.AuthenticationConfiguration
+		policies []byte
+		seen     = map[string]bool{}
+	)
 	for _, c := range cases {
-		if seen[c.Example] {
+		if seen[c.Configuration] {
 			continue
 		}
-		seen[c.Example] = true
-		data, err := examples.Files.ReadFile(c.Example)
+		seen[c.Configuration] = true
+		first, others, err := c.Authentication()
 		if err != nil {
 			return nil, err
 		}
-		var example apiserverv1.AuthenticationConfiguration
-		if err := yaml.UnmarshalStrict(data, &example); err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Example, err)
+		var one apiserverv1.AuthenticationConfiguration
+		if err := yaml.UnmarshalStrict(first, &one); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Configuration, err)
 		}
-		for n := range example.JWT {
-			redirect(&example.JWT[n].Issuer, issuers)
+		for n := range one.JWT {
+			redirect(&one.JWT[n].Issuer, issuers)
 		}
-		combined.TypeMeta = example.TypeMeta
-		combined.JWT = append(combined.JWT, example.JWT...)
+		combined.TypeMeta = one.TypeMeta
+		combined.JWT = append(combined.JWT, one.JWT...)
+		if len(others) > 0 {
+			policies = append(append(policies, "---\n"...), others...)
+		}
 	}
-	return yaml.Marshal(combined)
+	data, err := yaml.Marshal(combined)
+	if err != nil {
+		return nil, err
+	}
+	return append(data, policies...), nil
 }
 
 // redirect lets the keys of a published issuer be fetched from its loopback

@@ -70,7 +70,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := demonstration{options: opts, cases: acceptance.Cases()}
+	d := demonstration{options: opts}
+	if d.cases, err = acceptance.Cases(); err != nil {
+		return err
+	}
 	d.issuers = acceptance.StartIssuers(d.cases)
 	defer d.issuers.Close()
 	say("Started %d issuers on loopback. They sign with keys of their own, under the names of real ones:", len(d.issuers))
@@ -138,7 +141,7 @@ func (d demonstration) reviewAll(ctx context.Context) (reviewed, failed int, err
 			version := apiVersions[reviewed%len(apiVersions)]
 			answer, err := client.review(ctx, version, d.issuers.Sign(c, token))
 			if err != nil {
-				return reviewed, failed, fmt.Errorf("case %s, %s: %w", c.Letter, token.Title, err)
+				return reviewed, failed, fmt.Errorf("case %s, %s: %w", c.Name, token.Name, err)
 			}
 			problem := compare(token, answer)
 			printAnswer(token, version, answer, problem)

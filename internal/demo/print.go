@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
@@ -30,7 +29,7 @@ func (d demonstration) printIssuers() {
 }
 
 func printHeading(c acceptance.Case) {
-	heading := fmt.Sprintf("%s: %s (manifests/examples/%s)", c.Letter, c.Title, c.Example)
+	heading := fmt.Sprintf("%s (manifests/acceptance/%s)", c.Name, c.Configuration)
 	fmt.Printf("\n%s\n", heading)
 	for range heading {
 		fmt.Print("=")
@@ -39,7 +38,7 @@ func printHeading(c acceptance.Case) {
 }
 
 func printAnswer(token acceptance.Token, apiVersion string, answer authenticationv1.TokenReviewStatus, problem error) {
-	fmt.Printf("\n--- %s [%s]\n", token.Title, apiVersion)
+	fmt.Printf("\n--- %s [%s]\n", token.Name, apiVersion)
 	switch {
 	case answer.Authenticated:
 		_ = whoami.Print(os.Stdout, answer.User)
@@ -57,7 +56,10 @@ func printAnswer(token acceptance.Token, apiVersion string, answer authenticatio
 
 // printInvitation prints lines to paste into another terminal.
 func (d demonstration) printInvitation() {
-	const accepted, refused = "github-actions-accepted", "github-actions-other-repository"
+	const (
+		accepted = "a-github-actions/a-workflow-on-the-branch-main"
+		refused  = "a-github-actions/a-stranger-s-repository-that-asked-for-the-right-audience"
+	)
 	curl := func(review string) {
 		fmt.Printf("curl -sS --cacert %s --cert %s --key %s -H 'Content-Type: application/json' -d @%s %s\n",
 			d.certificate("ca.crt"), d.certificate("apiserver.crt"), d.certificate("apiserver.key"),
@@ -79,5 +81,5 @@ func (d demonstration) printInvitation() {
 	fmt.Println("\n# Is the server well, and what has it done?")
 	fmt.Printf("curl -sS '%s'\n", d.server.healthURL("/readyz?verbose"))
 	fmt.Printf("curl -sS %s | grep ^tokenreview_\n", d.server.healthURL("/metrics"))
-	fmt.Printf("\nMore tokens are in %s, those that are accepted for %d hours.\n", d.tokens(), tokenLifetime/time.Hour)
+	fmt.Printf("\nMore tokens are in %s. They last as long as real ones: those above for six hours, others for minutes.\n", d.tokens())
 }

@@ -4,13 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"tokenreview.dev/webhook/internal/issuertest"
 )
-
-// tokenLifetime is how long the tokens that are written to files can be used: a
-// working day. Real ones live for minutes.
-const tokenLifetime = 12 * time.Hour
 
 // writeTokens writes every token, and the TokenReview that asks about it, to files
 // that only their owner can read.
@@ -20,19 +14,20 @@ func (d demonstration) writeTokens(now time.Time) error {
 		if err := os.RemoveAll(folder); err != nil {
 			return err
 		}
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			return err
-		}
 	}
 	for _, c := range d.cases {
+		for _, folder := range []string{d.tokens(), d.reviews()} {
+			if err := os.MkdirAll(filepath.Join(folder, c.Name), 0o700); err != nil {
+				return err
+			}
+		}
 		for _, token := range c.Tokens(now) {
-			token.Claims = lasting(token.Claims, now)
 			signed := d.issuers.Sign(c, token)
 			review, err := request(apiVersions[0], signed)
 			if err != nil {
 				return err
 			}
-			name := c.Name + "-" + token.Name
+			name := filepath.Join(c.Name, token.FileName())
 			if err := os.WriteFile(filepath.Join(d.tokens(), name+".jwt"), []byte(signed), 0o600); err != nil {
 				return err
 			}
@@ -46,11 +41,3 @@ func (d demonstration) writeTokens(now time.Time) error {
 
 func (o options) tokens() string  { return filepath.Join(o.dir, "tokens") }
 func (o options) reviews() string { return filepath.Join(o.dir, "reviews") }
-
-// lasting lets claims that have not expired do so later.
-func lasting(claims issuertest.Claims, now time.Time) issuertest.Claims {
-	if expiry, ok := claims["exp"].(int64); !ok || expiry <= now.Unix() {
-		return claims
-	}
-	return claims.With(issuertest.Claims{"exp": now.Add(tokenLifetime).Unix()})
-}

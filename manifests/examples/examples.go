@@ -5,7 +5,9 @@ package examples
 
 import "embed"
 
-// Files are the examples by file name, such as github-actions.yaml.
+// Files are the examples by file name, such as github-actions.yaml. Their policy
+// tests, such as github-actions.test.yaml, are not among them.
 //
-//go:embed *.yaml
+//go:embed authentik.yaml dex.yaml entra.yaml entra-v1.yaml github-actions.yaml
+//go:embed gitlab.yaml google.yaml keycloak.yaml kubernetes.yaml pocket-id.yaml
 var Files embed.FS

@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/apis/apiserver"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // seeds are the contents of the files under testdata.
@@ -48,13 +50,13 @@ func TestLoad(t *testing.T) {
 		t.Errorf("disallowedIssuers (-want +got)\n%s", diff)
 	}
 	algorithms := []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"}
-	defaults := IssuerPolicySpec{
+	defaults := v1alpha1.IssuerPolicySpec{
 		Issuer:             "https://plain.example.com",
-		Enforcement:        EnforcementEnforce,
-		Keys:               Keys{Algorithms: algorithms, MaxStaleness: &metav1.Duration{Duration: 24 * time.Hour}},
-		EmailVerified:      EmailVerifiedIfPresent,
+		Enforcement:        v1alpha1.EnforcementEnforce,
+		Keys:               v1alpha1.Keys{Algorithms: algorithms, MaxStaleness: &metav1.Duration{Duration: 24 * time.Hour}},
+		EmailVerified:      v1alpha1.EmailVerifiedIfPresent,
 		EmailVerifiedClaim: "email_verified",
-		ReservedNames:      ReservedNamesDeny,
+		ReservedNames:      v1alpha1.ReservedNamesDeny,
 	}
 	if diff := cmp.Diff(defaults, config.Issuers[3].Policy); diff != "" {
 		t.Errorf("an issuer without policy (-want +got)\n%s", diff)
@@ -133,12 +135,15 @@ func TestExpressionsAreCompiled(t *testing.T) {
 }
 
 func TestDefaultsOfTheBlocks(t *testing.T) {
-	spec := IssuerPolicySpec{Entra: &Entra{}, Kubernetes: &Kubernetes{}}
+	spec := v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}, Kubernetes: &v1alpha1.Kubernetes{}}
 	setDefaults(&spec, "https://idp.example.com")
-	if diff := cmp.Diff(&Entra{AppOnlyTokens: AppOnlyTokensDeny, GroupOverage: GroupOverageDeny}, spec.Entra); diff != "" {
+	if diff := cmp.Diff(&v1alpha1.Entra{AppOnlyTokens: v1alpha1.AppOnlyTokensDeny, GroupOverage: v1alpha1.GroupOverageDeny}, spec.Entra); diff != "" {
 		t.Errorf("entra (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(&Kubernetes{Liveness: LivenessSignature}, spec.Kubernetes); diff != "" {
+	if diff := cmp.Diff(&v1alpha1.Kubernetes{
+		Liveness: v1alpha1.LivenessSignature, LivenessOnFailure: v1alpha1.LivenessFailureDeny,
+		LivenessCacheTTL: &metav1.Duration{Duration: 10 * time.Second},
+	}, spec.Kubernetes); diff != "" {
 		t.Errorf("kubernetes (-want +got)\n%s", diff)
 	}
 }

@@ -14,13 +14,15 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	kjson "sigs.k8s.io/json"
 	kyaml "sigs.k8s.io/yaml"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // decodedFile is a configuration file, document by document.
 type decodedFile struct {
 	authentication decoded[apiserver.AuthenticationConfiguration]
-	policies       []decoded[IssuerPolicy]
-	webhook        decoded[WebhookConfiguration]
+	policies       []decoded[v1alpha1.IssuerPolicy]
+	webhook        decoded[v1alpha1.WebhookConfiguration]
 }
 
 // decoded is a document and what it says: nil where it could not be decoded.
@@ -72,12 +74,12 @@ func (f *decodedFile) add(d *document) bool {
 	var kind metav1.TypeMeta
 	_ = kjson.UnmarshalCaseSensitivePreserveInts(data, &kind)
 	switch {
-	case kind == metav1.TypeMeta{APIVersion: APIVersion, Kind: KindIssuerPolicy}:
-		f.policies = append(f.policies, decoded[IssuerPolicy]{d, decodeStrictly[IssuerPolicy](d)})
-	case kind == metav1.TypeMeta{APIVersion: APIVersion, Kind: KindWebhookConfiguration} && f.webhook.document != nil:
+	case kind == metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIssuerPolicy}:
+		f.policies = append(f.policies, decoded[v1alpha1.IssuerPolicy]{d, decodeStrictly[v1alpha1.IssuerPolicy](d)})
+	case kind == metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindWebhookConfiguration} && f.webhook.document != nil:
 		d.addErrorAt("kind", fmt.Sprintf("a file has one WebhookConfiguration at most and document %d is one: merge the two", f.webhook.number))
-	case kind == metav1.TypeMeta{APIVersion: APIVersion, Kind: KindWebhookConfiguration}:
-		f.webhook = decoded[WebhookConfiguration]{d, decodeStrictly[WebhookConfiguration](d)}
+	case kind == metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindWebhookConfiguration}:
+		f.webhook = decoded[v1alpha1.WebhookConfiguration]{d, decodeStrictly[v1alpha1.WebhookConfiguration](d)}
 	case kind.Kind == kindAuthentication && strings.HasPrefix(kind.APIVersion, groupAuthentication+"/"):
 		d.addErrorAt("kind", "only document 1 may be an AuthenticationConfiguration, kube-apiserver would not see this one: move its jwt entries there")
 	default:
@@ -86,7 +88,7 @@ func (f *decodedFile) add(d *document) bool {
 	return true
 }
 
-const wantOwnKind = "a document after the first must be an IssuerPolicy or a WebhookConfiguration of " + APIVersion
+const wantOwnKind = "a document after the first must be an IssuerPolicy or a WebhookConfiguration of " + v1alpha1.APIVersion
 
 // decodeStrictly decodes one of our own kinds as apimachinery decodes upstream's:
 // from YAML 1.1 to JSON, and from that to the type, with case respected.

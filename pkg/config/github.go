@@ -10,11 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // reportOpenGitHubIssuers refuses an issuer that is GitHub Actions and that nothing
 // restricts to some repositories. Anyone can run a workflow that gets a token for
-// any audience, so such an issuer lets everyone on GitHub in.
+// any audience, so such an issuer lets everyone on GitHub in. An allow list that is
+// only recorded restricts nobody.
 //
 // It waits until document 1 and the policies are sound: the restriction may be what
 // is misspelt.
@@ -33,10 +36,18 @@ func reportOpenGitHubIssuers(file decodedFile, compiler authenticationcel.Compil
 		}
 		at, path := file.authentication.document, field.NewPath("jwt").Index(i).Child("issuer", "url")
 		if policy := file.policyOf(jwt.Issuer.URL); policy != nil {
-			if github := policy.object.Spec.GitHubActions; github != nil && (github.AllowAnyRepository || len(github.Allow) > 0) {
+			at, path = policy.document, field.NewPath("spec", "githubActions")
+			switch github := policy.object.Spec.GitHubActions; {
+			case github == nil:
+			case github.AllowAnyRepository:
+				continue
+			case len(github.Allow) > 0 && policy.object.Spec.Enforcement == v1alpha1.EnforcementAudit:
+				at.report(field.ErrorList{field.Forbidden(field.NewPath("spec", "enforcement"), "this issuer is GitHub Actions and Audit makes githubActions.allow refuse nobody, so every repository on GitHub would get in: "+
+					"add a claimValidationRules entry over claims.repository to document 1, which Audit leaves in force, or set Enforce")})
+				continue
+			case len(github.Allow) > 0:
 				continue
 			}
-			at, path = policy.document, field.NewPath("spec", "githubActions")
 		}
 		at.report(field.ErrorList{field.Forbidden(path, "this issuer is GitHub Actions and nothing restricts the repository, so every repository on GitHub would get in: "+
 			"add a claimValidationRules entry over claims.repository to document 1, or githubActions.allow to an IssuerPolicy; "+

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
@@ -66,6 +68,49 @@ func TestIssuersThatAreGitHubActions(t *testing.T) {
 	} {
 		if got := isGitHubActions(issuer); got != want {
 			t.Errorf("%s: got %t, want %t", issuer, got, want)
+		}
+	}
+}
+
+func TestWarningsOfManyRulesAreFew(t *testing.T) {
+	var file strings.Builder
+	file.WriteString(`apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer: {url: "https://token.actions.githubusercontent.com", audiences: [a]}
+  claimMappings: {username: {claim: sub, prefix: "gh:"}}
+---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: github}
+spec:
+  issuer: https://token.actions.githubusercontent.com
+  githubActions:
+    allow:
+    - {repository: a/pinned, repositoryID: "1", events: [push]}
+`)
+	for i := range 10_000 {
+		fmt.Fprintf(&file, "    - {repository: \"a%d/b\", workflows: [\"c%d/b/.github/workflows/x.yaml@refs/heads/main\"]}\n", i, i)
+	}
+	config, err := Parse("many.yaml", []byte(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `many.yaml:15: document 2: spec.githubActions.allow[1]: pins neither repositoryID nor ownerID: after a rename or deletion whoever registers the name again comes in; GitHub's API gives the ids (also allow[2], allow[3], allow[4] and 9996 more)
+many.yaml:15: document 2: spec.githubActions.allow[1]: does not say which events: it admits pull_request and pull_request_target, which can run what nobody has reviewed; give events, such as [push, workflow_dispatch] (also allow[2], allow[3], allow[4] and 9996 more)
+many.yaml:15: document 2: spec.githubActions.allow[1].workflows[0]: is a workflow of an owner that no rule admits, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it (also allow[2].workflows[0], allow[3].workflows[0], allow[4].workflows[0] and 9996 more)`
+	if got := config.Warnings.Error(); got != want {
+		t.Errorf("expected\n%s\ngot\n%s", want, got)
+	}
+}
+
+func TestWhatAPatternSaysOfTheOwner(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"": "", "qjoly/lucca": "qjoly", "qjoly/*": "qjoly", "qjoly/**": "qjoly", "my*/x": "my*", "my**": "my**", "my**org/x": "my**",
+		"**/x": "**", "**x": "**", "***x/y": "**", "*": "*", "*/x": "*", "*x*/y": "*x*", "/x": "", "a*b**c/d": "a*b**",
+	} {
+		if got := ownerPart(pattern); got != want {
+			t.Errorf("%q: expected %q, got %q", pattern, want, got)
 		}
 	}
 }

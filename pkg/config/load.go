@@ -7,8 +7,8 @@
 // or as Errors, which are all that is wrong with it. What the settings do is for
 // the packages that are configured.
 //
-// Read it in this order: types.go, load.go, documents.go, decode.go, strict.go,
-// validation.go.
+// The kinds themselves are those of package v1alpha1. Read this one in this order:
+// load.go, documents.go, decode.go, strict.go, validation.go, build.go.
 package config
 
 import (
@@ -18,6 +18,8 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	apiservervalidation "k8s.io/apiserver/pkg/apis/apiserver/validation"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // MaxFileSize is the size in bytes above which a file is not read: the limit that
@@ -28,7 +30,7 @@ const MaxFileSize = 3 << 20
 type Config struct {
 	// Issuers are those of document 1, in its order.
 	Issuers []Issuer
-	Webhook WebhookConfigurationSpec
+	Webhook v1alpha1.WebhookConfigurationSpec
 	// Warnings are what is valid but may not be what was meant, in the order of the
 	// file.
 	Warnings Errors
@@ -47,7 +49,7 @@ type Issuer struct {
 	Expressions authenticationcel.CELMapper
 	// Policy is what the issuer's IssuerPolicy says, with defaults filled in; all
 	// defaults where there is none.
-	Policy IssuerPolicySpec
+	Policy v1alpha1.IssuerPolicySpec
 }
 
 // Load reads a configuration file. The error is Errors where the file could be
@@ -109,7 +111,7 @@ func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte)
 }
 
 // policyOf returns the first policy for an issuer, nil if there is none.
-func (f decodedFile) policyOf(issuer string) *decoded[IssuerPolicy] {
+func (f decodedFile) policyOf(issuer string) *decoded[v1alpha1.IssuerPolicy] {
 	for i, policy := range f.policies {
 		if policy.object != nil && policy.object.Spec.Issuer == issuer {
 			return &f.policies[i]

@@ -7,6 +7,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/yaml"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // What walk takes a scalar for must be what the decoders do, or it would explain a
@@ -34,7 +36,7 @@ func TestScalarsAreReadAsTheDecodersReadThem(t *testing.T) {
 }
 
 func TestSuggestions(t *testing.T) {
-	fields := jsonFields(reflect.TypeFor[IssuerPolicySpec]())
+	fields := jsonFields(reflect.TypeFor[v1alpha1.IssuerPolicySpec]())
 	for name, want := range map[string]string{
 		"reservednames":         `did you mean "reservedNames"? Case matters`,
 		"reservedName":          `did you mean "reservedNames"?`,
@@ -52,7 +54,7 @@ func TestSuggestions(t *testing.T) {
 }
 
 func TestFieldsOfEmbeddedStructs(t *testing.T) {
-	fields := jsonFields(reflect.TypeFor[IssuerPolicy]())
+	fields := jsonFields(reflect.TypeFor[v1alpha1.IssuerPolicy]())
 	for _, name := range []string{"apiVersion", "kind", "metadata", "spec"} {
 		if fields[name] == nil {
 			t.Errorf("no field %s", name)

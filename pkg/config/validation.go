@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	apiservervalidation "k8s.io/apiserver/pkg/apis/apiserver/validation"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 // validate reports to each document what is wrong with what it says: by itself,
@@ -36,7 +38,7 @@ func validate(file decodedFile, compiler authenticationcel.Compiler) {
 	reportOpenGitHubIssuers(file, compiler)
 }
 
-func validateWebhook(webhook *WebhookConfiguration) field.ErrorList {
+func validateWebhook(webhook *v1alpha1.WebhookConfiguration) field.ErrorList {
 	var errs field.ErrorList
 	if name := webhook.Metadata.Name; name != "" {
 		errs = append(errs, validateName(name, field.NewPath("metadata", "name"))...)
@@ -45,20 +47,20 @@ func validateWebhook(webhook *WebhookConfiguration) field.ErrorList {
 }
 
 // validatePolicy validates what a policy says by itself.
-func validatePolicy(policy *IssuerPolicy) field.ErrorList {
+func validatePolicy(policy *v1alpha1.IssuerPolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
 	errs := validateName(policy.Metadata.Name, field.NewPath("metadata", "name"))
 	if spec.Issuer == "" {
 		errs = append(errs, field.Required(path.Child("issuer"), "name the jwt[].issuer.url of document 1 that the policy is for"))
 	}
-	errs = append(errs, validateEnum(spec.Enforcement, path.Child("enforcement"), EnforcementEnforce, EnforcementAudit)...)
+	errs = append(errs, validateEnum(spec.Enforcement, path.Child("enforcement"), v1alpha1.EnforcementEnforce, v1alpha1.EnforcementAudit)...)
 	errs = append(errs, validateKeys(&spec.Keys, path.Child("keys"))...)
 	errs = append(errs, validatePositive(spec.Token.MaxLifetime, path.Child("token", "maxLifetime"))...)
-	errs = append(errs, validateEnum(spec.EmailVerified, path.Child("emailVerified"), EmailVerifiedRequired, EmailVerifiedIfPresent, EmailVerifiedIgnored)...)
+	errs = append(errs, validateEnum(spec.EmailVerified, path.Child("emailVerified"), v1alpha1.EmailVerifiedRequired, v1alpha1.EmailVerifiedIfPresent, v1alpha1.EmailVerifiedIgnored)...)
 	if spec.EmailVerifiedClaim != "" {
 		errs = append(errs, validateText(spec.EmailVerifiedClaim, path.Child("emailVerifiedClaim"))...)
 	}
-	errs = append(errs, validateEnum(spec.ReservedNames, path.Child("reservedNames"), ReservedNamesDeny, ReservedNamesAllow)...)
+	errs = append(errs, validateEnum(spec.ReservedNames, path.Child("reservedNames"), v1alpha1.ReservedNamesDeny, v1alpha1.ReservedNamesAllow)...)
 	if spec.GitHubActions != nil {
 		errs = append(errs, validateGitHubActions(spec.GitHubActions, spec.ReservedNames, path.Child("githubActions"))...)
 	}
@@ -66,13 +68,33 @@ func validatePolicy(policy *IssuerPolicy) field.ErrorList {
 		errs = append(errs, validateEntra(spec.Entra, path.Child("entra"))...)
 	}
 	if spec.Kubernetes != nil {
-		errs = append(errs, validateKubernetes(spec.Kubernetes, path.Child("kubernetes"))...)
+		errs = append(errs, validateKubernetes(spec.Kubernetes, spec.ReservedNames, path)...)
 	}
-	return append(errs, validateEnforced(spec, path)...)
+	return append(errs, validateKind(spec, path)...)
+}
+
+// validateKind refuses a policy that takes its issuer for more than one kind: each
+// kind's checks refuse all tokens of the others.
+func validateKind(spec *v1alpha1.IssuerPolicySpec, path *field.Path) field.ErrorList {
+	var kinds []string
+	for _, kind := range []struct {
+		name string
+		used bool
+	}{
+		{"githubActions", spec.GitHubActions != nil}, {"entra", spec.Entra != nil}, {"kubernetes", spec.Kubernetes != nil},
+	} {
+		if kind.used {
+			kinds = append(kinds, kind.name)
+		}
+	}
+	if len(kinds) < 2 {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(path.Child(kinds[1]), fmt.Sprintf("an issuer is of one kind, and nobody would get in: keep one of %q", kinds))}
 }
 
 // validateAmongPolicies validates a policy next to those that precede it.
-func validateAmongPolicies(policy decoded[IssuerPolicy], preceding []decoded[IssuerPolicy]) field.ErrorList {
+func validateAmongPolicies(policy decoded[v1alpha1.IssuerPolicy], preceding []decoded[v1alpha1.IssuerPolicy]) field.ErrorList {
 	var errs field.ErrorList
 	for _, other := range preceding {
 		if other.object == nil {
@@ -91,7 +113,7 @@ func validateAmongPolicies(policy decoded[IssuerPolicy], preceding []decoded[Iss
 }
 
 // validateAgainstAuthentication validates a policy next to document 1.
-func validateAgainstAuthentication(policy *IssuerPolicy, file decodedFile) field.ErrorList {
+func validateAgainstAuthentication(policy *v1alpha1.IssuerPolicy, file decodedFile) field.ErrorList {
 	var errs field.ErrorList
 	var urls []string
 	for _, jwt := range file.authentication.object.JWT {
@@ -99,6 +121,8 @@ func validateAgainstAuthentication(policy *IssuerPolicy, file decodedFile) field
 		urls = append(urls, url)
 		if url == policy.Spec.Issuer {
 			errs = append(errs, validateKeyPlace(&policy.Spec.Keys, jwt.Issuer.DiscoveryURL, field.NewPath("spec", "keys"))...)
+			errs = append(errs, validateEntraIssuer(policy.Spec.Entra, jwt.Issuer, field.NewPath("spec", "entra"))...)
+			errs = append(errs, validateKubernetesExtras(policy.Spec.Kubernetes, jwt.ClaimMappings.Extra, field.NewPath("spec", "kubernetes"))...)
 		}
 		if name := policy.Metadata.Name; name == derivedName(url) && file.policyOf(url) == nil {
 			errs = append(errs, duplicate(field.NewPath("metadata", "name"), name,

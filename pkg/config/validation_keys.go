@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
 )
 
 // minMaxStaleness leaves time to fetch keys again before they are too old.
 const minMaxStaleness = time.Minute
 
-func validateKeys(keys *Keys, path *field.Path) field.ErrorList {
+func validateKeys(keys *v1alpha1.Keys, path *field.Path) field.ErrorList {
 	errs := validateEach(keys.Algorithms, path.Child("algorithms"), validateWord(issuers.SupportedAlgorithms()...))
 	if staleness := keys.MaxStaleness; staleness != nil && staleness.Duration < minMaxStaleness {
 		errs = append(errs, field.Invalid(path.Child("maxStaleness"), staleness.Duration.String(), "must be at least 1m: keys have to be fetched again before they are too old"))
@@ -28,15 +29,15 @@ func validateKeys(keys *Keys, path *field.Path) field.ErrorList {
 	if keys.JWKS != "" {
 		errs = append(errs, validateKeySet(keys.JWKS, path.Child("jwks"))...)
 	}
-	if places := keys.places(); len(places) > 1 {
+	if places := keyPlaces(keys); len(places) > 1 {
 		errs = append(errs, field.Forbidden(path.Child(places[1]), fmt.Sprintf("the keys come from one place: keep one of %q", places)))
 	}
 	return errs
 }
 
 // validateKeyPlace refuses a second source of keys beside document 1's.
-func validateKeyPlace(keys *Keys, discoveryURL string, path *field.Path) field.ErrorList {
-	places := keys.places()
+func validateKeyPlace(keys *v1alpha1.Keys, discoveryURL string, path *field.Path) field.ErrorList {
+	places := keyPlaces(keys)
 	if discoveryURL == "" || len(places) == 0 {
 		return nil
 	}
@@ -44,8 +45,8 @@ func validateKeyPlace(keys *Keys, discoveryURL string, path *field.Path) field.E
 		"document 1 has a discoveryURL for this issuer, and the keys come from one place: remove one of the two")}
 }
 
-// places are the fields that say where the keys come from.
-func (k *Keys) places() []string {
+// keyPlaces are the fields that say where the keys come from.
+func keyPlaces(k *v1alpha1.Keys) []string {
 	var names []string
 	for _, source := range []struct{ name, value string }{{"jwks", k.JWKS}, {"jwksFile", k.JWKSFile}, {"jwksURL", k.JWKSURL}} {
 		if source.value != "" {

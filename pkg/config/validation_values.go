@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,11 +44,13 @@ func validateEach(texts []string, path *field.Path, validate func(string, *field
 		return field.ErrorList{field.Required(path, "the list is empty: fill it in or remove it")}
 	}
 	var errs field.ErrorList
+	seen := make(map[string]bool, len(texts))
 	for i, text := range texts {
-		if slices.Contains(texts[:i], text) {
+		if seen[text] {
 			errs = append(errs, field.Duplicate(path.Index(i), text))
 			continue
 		}
+		seen[text] = true
 		errs = append(errs, validate(text, path.Index(i))...)
 	}
 	return errs
@@ -79,6 +82,18 @@ func validatePositive(duration *metav1.Duration, path *field.Path) field.ErrorLi
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, duration.Duration.String(), "must be above zero")}
+}
+
+// maxCacheTTL is how long somebody else's answer may be remembered: what has
+// changed there goes unseen for that long.
+const maxCacheTTL = time.Hour
+
+// validateCacheTTL wants a duration from zero, which is no cache, to an hour.
+func validateCacheTTL(duration *metav1.Duration, path *field.Path) field.ErrorList {
+	if duration == nil || duration.Duration >= 0 && duration.Duration <= maxCacheTTL {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, duration.Duration.String(), "must be from 0s, which remembers nothing, to 1h: what changes there meanwhile goes unseen")}
 }
 
 // validateAbsolute wants an absolute path: the file's folder and the webhook's

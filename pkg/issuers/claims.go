@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Claims is the claims set of a token (RFC 7519 §4). Outside this package a
-// *Claims is always one that its issuer is proven to have signed. Names are
+// Claims is the claims set of a token (RFC 7519 §4). What Verify returns is one
+// that its issuer is proven to have signed. Names are
 // compared exactly; a set that repeats one never comes to be. It is immutable
 // and safe for concurrent use.
 type Claims struct {
@@ -25,7 +25,7 @@ type member struct {
 }
 
 // NewClaims returns the claims set that the JSON object payload spells. It proves
-// nothing: it is for policy tests, where claims need no signature.
+// nothing: whoever calls it answers for where payload is from.
 func NewClaims(payload []byte) (*Claims, error) { return parseClaims(payload) }
 
 func parseClaims(payload []byte) (*Claims, error) {
@@ -103,10 +103,15 @@ func (c *Claims) Bool(name string) (bool, error) {
 	}
 }
 
-// with returns the set with one claim more.
-func (c *Claims) with(name string, value jsontext.Value) *Claims {
-	members := make([]member, len(c.members), len(c.members)+1)
-	copy(members, c.members)
+// With returns the set with the claim given, in place of the one of that name if it
+// has one. value is not copied.
+func (c *Claims) With(name string, value jsontext.Value) *Claims {
+	members := make([]member, 0, len(c.members)+1)
+	for _, m := range c.members {
+		if m.name != name {
+			members = append(members, m)
+		}
+	}
 	return &Claims{members: append(members, member{name: name, value: value})}
 }
 

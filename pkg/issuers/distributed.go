@@ -28,6 +28,9 @@ type claimSource struct {
 // elsewhere. The answer must be a JWT by an issuer of this configuration for one
 // of the token issuer's audiences; upstream takes whatever issuer it names.
 func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims, t *trace.Trace) (*Claims, reason.Refusal, error) {
+	if issuer.config.IgnoreClaimSources {
+		return claims, reason.Refusal{}, nil
+	}
 	source, refusal := groupsSource(claims, issuer.config.GroupsClaim)
 	if !refusal.IsZero() {
 		t.Add("distributed claims", trace.Failed, refusal.Text)
@@ -46,7 +49,7 @@ func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims,
 		return nil, refusal, nil
 	}
 	t.Add("distributed claims", trace.Passed, "")
-	return claims.with(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
+	return claims.With(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
 }
 
 // groupsSource reads _claim_names and _claim_sources. Their form is checked in

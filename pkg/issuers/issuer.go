@@ -46,6 +46,9 @@ type Config struct {
 	// GroupsClaim is the one claim that may be a distributed claim (OpenID Connect
 	// Core §5.6.2); empty for none.
 	GroupsClaim string
+	// IgnoreClaimSources leaves _claim_names and _claim_sources to the policy: those of
+	// Entra ID name a place that nobody should ask.
+	IgnoreClaimSources bool
 	// Keys says where the issuer's keys come from.
 	Keys KeysConfig
 }
@@ -108,7 +111,7 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 		return nil, err
 	}
 	issuer.client = client
-	if config.GroupsClaim != "" {
+	if config.GroupsClaim != "" && !config.IgnoreClaimSources {
 		if issuer.claimsClient, err = newClient(config.Keys.CertificateAuthority); err != nil {
 			return nil, err
 		}
@@ -157,7 +160,7 @@ func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace)
 		return reason.Refusal{Code: reason.TokenMalformed, Text: text}
 	}
 	if !slices.ContainsFunc(got, func(audience string) bool { return slices.Contains(audiences, audience) }) {
-		text := fmt.Sprintf("expected an aud among %s, got %s", quoteSome(audiences), quoteSome(got))
+		text := fmt.Sprintf("expected an aud among %s, got %s%s", quoteSome(audiences), quoteSome(got), spellingHint(audiences, got))
 		t.Add("aud", trace.Failed, text)
 		return reason.Refusal{Code: reason.AudienceMismatch, Text: text}
 	}
@@ -171,6 +174,23 @@ func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace)
 	}
 	t.Add("times", trace.Passed, "")
 	return reason.Refusal{}
+}
+
+// spellingHint helps with an audience that Entra ID spells in several ways: GUID,
+// api://GUID, spn:GUID, with and without a slash at the end. To accept what the
+// configuration does not list is not for us.
+func spellingHint(audiences, got []string) string {
+	bare := func(audience string) string {
+		return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(audience, "spn:"), "api://"), "/")
+	}
+	for _, audience := range audiences {
+		for _, other := range got {
+			if strings.EqualFold(bare(audience), bare(other)) {
+				return fmt.Sprintf("; %.200q is another spelling of %.200q, which counts: add it to the issuer's audiences if it is meant", other, audience)
+			}
+		}
+	}
+	return ""
 }
 
 // quoteSome quotes the first few of texts that may be many and long.

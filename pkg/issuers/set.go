@@ -160,7 +160,7 @@ func (s *Set) parse(token string, t *trace.Trace) (untrustedToken, *Issuer, reas
 
 // Verify finds the issuer configured for the token's iss and has it prove the
 // token. A non-nil error means that it cannot be told whether the token is good,
-// an *Unavailable saying what was missing; it must not be remembered.
+// a *reason.Unavailable saying what was missing; it must not be remembered.
 func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verification, error) {
 	untrusted, issuer, refusal := s.parse(token, t)
 	if !refusal.IsZero() {
@@ -170,7 +170,7 @@ func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verific
 	var err error
 	verification.Refusal, err = issuer.verifySignature(ctx, untrusted, t)
 	if err != nil {
-		return verification, &Unavailable{Code: reason.KeysUnavailable, Err: err}
+		return verification, &reason.Unavailable{Code: reason.KeysUnavailable, Err: err}
 	}
 	if !verification.Refusal.IsZero() {
 		return verification, nil
@@ -183,7 +183,7 @@ func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verific
 	}
 	claims, refusal, err := s.resolveGroups(ctx, issuer, untrusted.claims, t)
 	if err != nil {
-		return verification, &Unavailable{Code: reason.ClaimsUnavailable, Err: err}
+		return verification, &reason.Unavailable{Code: reason.ClaimsUnavailable, Err: err}
 	}
 	verification.Refusal = refusal
 	if refusal.IsZero() {
@@ -202,17 +202,6 @@ func (s *Set) unknownText(untrusted string) string {
 	}
 	return text
 }
-
-// Unavailable means that something needed to tell good tokens from bad could not
-// be had.
-type Unavailable struct {
-	// Code is KeysUnavailable or ClaimsUnavailable.
-	Code reason.Code
-	Err  error
-}
-
-func (e *Unavailable) Error() string { return e.Err.Error() }
-func (e *Unavailable) Unwrap() error { return e.Err }
 
 // Status is how an issuer's keys are at one moment.
 type Status struct {

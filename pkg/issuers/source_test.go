@@ -2,7 +2,6 @@ package issuers_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -389,11 +388,31 @@ func TestDistributedGroups(t *testing.T) {
 	}
 }
 
-var _ = bytes.Equal
-var _ = base64.StdEncoding
-var _ = http.StatusOK
-var _ = time.Now
-var _ = issuertest.NewKey
+// Entra ID's claim sources are for the policy: nobody asks where they point to, and
+// whatever form they have, the token is no worse for it.
+func TestClaimSourcesCanBeLeftToThePolicy(t *testing.T) {
+	issuer := startIssuer(t, "")
+	endpoint := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the claim source was asked")
+	}))
+	defer endpoint.Close()
+	config := remote(issuer)
+	config.GroupsClaim, config.IgnoreClaimSources = "groups", true
+	set := newSet(t, config)
+	for name, changes := range map[string]claims{
+		"with an endpoint":     {"_claim_names": claims{"groups": "src1"}, "_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL}}},
+		"without sources":      {"_claim_names": claims{"groups": "src1"}},
+		"of some other form":   {"_claim_names": []string{"groups"}, "_claim_sources": "src1"},
+		"with a source's name": {"groups": "src1", "_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verification, err := set.Verify(t.Context(), issuer.Sign(valid().With(claims{"iss": issuer.URL}).With(changes)), nil)
+			if err != nil || verification.Claims == nil {
+				t.Errorf("expected the token's claims as they are, got %q, error %v", verification.Refusal, err)
+			}
+		})
+	}
+}
 
 func TestAKeyFileBeyondTheLimitIsNotRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "jwks.json")

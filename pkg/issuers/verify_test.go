@@ -197,6 +197,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"an ECDSA signature of zeros", signWithHeader(t, f.ec, `{"alg":"ES256","kid":"ec"}`, plainPayload)[:len(segment(`{"alg":"ES256","kid":"ec"}`)+segment(plainPayload))+2] + base64.RawURLEncoding.EncodeToString(make([]byte, 64)), reason.SignatureInvalid, "", true},
 
 		{"another audience", f.rsa.Sign(valid().With(claims{"aud": "elsewhere"})), reason.AudienceMismatch, `expected an aud among ["cluster"], got ["elsewhere"]`, true},
+		{"another spelling of the audience", f.rsa.Sign(valid().With(claims{"aud": "api://cluster/"})), reason.AudienceMismatch, `; "api://cluster/" is another spelling of "cluster", which counts: add it`, true},
 		{"no audience", f.rsa.Sign(valid().With(claims{"aud": nil})), reason.AudienceMismatch, "got []", true},
 		{"an empty list of audiences", f.rsa.Sign(valid().With(claims{"aud": []string{}})), reason.AudienceMismatch, "", true},
 		{"an audience in other case", f.rsa.Sign(valid().With(claims{"aud": "Cluster"})), reason.AudienceMismatch, "", true},

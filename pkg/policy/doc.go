@@ -2,10 +2,13 @@
 //
 // A request comes in at Policy.Decide with the Claims that package issuers has
 // proven, and leaves with a Decision: the user that the cluster will see, or the
-// one reason why there is none. It follows the rules of kube-apiserver's
-// AuthenticationConfiguration in upstream's own order, and adds checks that only
-// ever refuse more.
+// one reason why there is none. The checks of the issuer's IssuerPolicy look at the
+// claims first; then the rules of kube-apiserver's AuthenticationConfiguration run
+// in upstream's own order. The policy's checks only ever refuse more, and add
+// groups and extras to the user.
 //
-// Read it in this order: policy.go, mapping.go, rules.go, reserved.go; value.go
-// shows claims and users to CEL.
+// Read it in this order: policy.go and checks.go; for the policy's own checks
+// lifetime.go, email.go, github.go, entra.go, overage.go, kubernetes.go and
+// liveness.go; for upstream's mapping.go, rules.go and reserved.go. value.go shows
+// claims and users to CEL.
 package policy

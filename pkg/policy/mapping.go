@@ -24,7 +24,7 @@ func mappingFailed(field string, err error) reason.Refusal {
 func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 	mapping := p.mappings.Username
 	if p.expressions.Username != nil {
-		result, err := p.expressions.Username.EvalClaimMapping(ctx, r.value)
+		result, err := p.expressions.Username.EvalClaimMapping(ctx, r.claimsValue())
 		if err != nil {
 			return mappingFailed("username", err)
 		}
@@ -37,14 +37,14 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 		}
 		r.user.Name = string(name)
 	} else {
-		name, err := r.claims.String(mapping.Claim)
+		name, err := r.Claims.String(mapping.Claim)
 		if err != nil {
 			return mappingFailed("username", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
 		if name == "" {
 			return mappingFailed("username", fmt.Errorf("claim %q is empty", mapping.Claim))
 		}
-		if refusal := checkEmail(mapping.Claim, r); !refusal.IsZero() {
+		if refusal := p.checkEmail(ctx, r); !refusal.IsZero() {
 			return refusal
 		}
 		r.user.Name = prefix(mapping.Prefix) + name
@@ -52,28 +52,26 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 	return reason.Refusal{}
 }
 
-// checkEmail is upstream's rule for usernames from the claim "email" (OpenID
-// Connect Core §5.1): if the issuer says whether it verified the address, it must
-// have. An expression has to say so itself, which validation sees to.
-func checkEmail(usernameClaim string, r *review) reason.Refusal {
-	const verifiedClaim = "email_verified"
-	if usernameClaim != "email" || !r.claims.Has(verifiedClaim) {
+// claimEmail is OpenID Connect Core §5.1.
+const claimEmail = "email"
+
+// checkEmail is upstream's rule for usernames from the claim "email": if the issuer
+// says whether it verified the address, it must have. An expression has to say so
+// itself, which validation sees to.
+func (p *Policy) checkEmail(ctx context.Context, r *review) reason.Refusal {
+	if p.mappings.Username.Claim != claimEmail || p.emailVerifiedClaim == "" {
 		return reason.Refusal{}
 	}
-	verified, err := r.claims.Bool(verifiedClaim)
-	switch {
-	case err != nil:
-		return reason.Refusal{Code: reason.EmailNotVerified, Text: verifiedClaim + ": " + err.Error()}
-	case !verified:
-		return reason.Refusal{Code: reason.EmailNotVerified, Text: "the issuer says that the email is not verified (email_verified is false)"}
-	}
-	return reason.Refusal{}
+	return email{claim: p.emailVerifiedClaim}.check(ctx, r)
 }
 
 func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 	mapping := p.mappings.Groups
-	if mapping.Claim != "" && r.claims.Has(mapping.Claim) {
-		groups, err := r.claims.Strings(mapping.Claim)
+	if mapping.Claim == claimGroups && p.entra && !r.groupsResolved && hasOverage(r.Claims) {
+		return reason.Refusal{Code: reason.GroupOverage, Text: overageText}
+	}
+	if mapping.Claim != "" && r.Claims.Has(mapping.Claim) {
+		groups, err := r.Claims.Strings(mapping.Claim)
 		if err != nil {
 			return mappingFailed("groups", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
@@ -88,7 +86,7 @@ func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 	if p.expressions.Groups == nil {
 		return reason.Refusal{}
 	}
-	result, err := p.expressions.Groups.EvalClaimMapping(ctx, r.value)
+	result, err := p.expressions.Groups.EvalClaimMapping(ctx, r.claimsValue())
 	if err != nil {
 		return mappingFailed("groups", err)
 	}
@@ -101,7 +99,7 @@ func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 	mapping := p.mappings.UID
 	if mapping.Claim != "" {
-		uid, err := r.claims.String(mapping.Claim)
+		uid, err := r.Claims.String(mapping.Claim)
 		if err != nil {
 			return mappingFailed("uid", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
@@ -111,7 +109,7 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 	if p.expressions.UID == nil {
 		return reason.Refusal{}
 	}
-	result, err := p.expressions.UID.EvalClaimMapping(ctx, r.value)
+	result, err := p.expressions.UID.EvalClaimMapping(ctx, r.claimsValue())
 	if err != nil {
 		return mappingFailed("uid", err)
 	}
@@ -127,13 +125,13 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 // has a jti (RFC 7519 §4.1.7).
 func (p *Policy) mapExtra(ctx context.Context, r *review) reason.Refusal {
 	extra := make(map[string][]string)
-	if jti, err := r.claims.String("jti"); err == nil {
+	if jti, err := r.Claims.String("jti"); err == nil {
 		if id := jwt.CredentialIDForJTI(jti); id != "" {
 			extra[user.CredentialIDKey] = []string{id}
 		}
 	}
 	if p.expressions.Extra != nil {
-		results, err := p.expressions.Extra.EvalClaimMappings(ctx, r.value)
+		results, err := p.expressions.Extra.EvalClaimMappings(ctx, r.claimsValue())
 		if err != nil {
 			return mappingFailed("extra", err)
 		}

@@ -2,13 +2,14 @@ package policy
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/lazy"
 
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/trace"
@@ -20,6 +21,35 @@ type Decision struct {
 	User *user.DefaultInfo
 	// Refusal is why there is no user.
 	Refusal reason.Refusal
+	// WouldRefuse is what the policy has recorded and not enforced: what enforcement
+	// Audit spared the token, or an onFailure setting that lets tokens in while
+	// somebody cannot be asked. It has no bearing on the rest.
+	WouldRefuse reason.Refusal
+}
+
+// Request is one proven token.
+type Request struct {
+	Claims *issuers.Claims
+	// Token is the token itself, for asking the cluster that issued it. It is given
+	// to nobody else, and not kept.
+	Token string
+}
+
+// GroupResolver knows who is in which groups of an Entra tenant. It must be safe
+// for concurrent use.
+type GroupResolver interface {
+	// Groups returns the object ids of the groups that a person or service principal
+	// is in, at any remove. known is false where the tenant has no such principal. An
+	// error means that it cannot be told now.
+	Groups(ctx context.Context, objectID string, servicePrincipal bool) (groups []string, known bool, err error)
+}
+
+// LivenessChecker asks the cluster that issued a token. It must be safe for
+// concurrent use.
+type LivenessChecker interface {
+	// Check returns why the token is not alive, empty if it is. audiences are the
+	// token's own, subject is its sub. An error means that it cannot be told now.
+	Check(ctx context.Context, token string, audiences []string, subject string) (problem string, err error)
 }
 
 // Config is one issuer's rules, already validated.
@@ -28,9 +58,16 @@ type Config struct {
 	Authenticator apiserver.JWTAuthenticator
 	// Expressions are the compiled CEL expressions of Authenticator.
 	Expressions authenticationcel.CELMapper
-	// AllowReservedNames lifts the ban on users and groups that begin with
-	// "system:".
-	AllowReservedNames bool
+	// Policy is what the issuer's IssuerPolicy says, with its defaults filled in. The
+	// zero value checks nothing but reserved names and upstream's own rules.
+	Policy v1alpha1.IssuerPolicySpec
+	// EntraTenant is the tenant that the issuer's URL names, in lower case, where the
+	// issuer is Entra ID; empty for others.
+	EntraTenant string
+	// Groups is asked where entra.groupOverage is Resolve.
+	Groups GroupResolver
+	// Liveness is asked where kubernetes.liveness is TokenReview.
+	Liveness LivenessChecker
 }
 
 // Policy decides for the tokens of one issuer. It is immutable and safe for
@@ -39,76 +76,109 @@ type Policy struct {
 	mappings    apiserver.ClaimMappings
 	expressions authenticationcel.CELMapper
 	required    []requiredClaim
-	// needsClaimsValue is whether any expression reads the claims.
-	needsClaimsValue   bool
+	// emailVerifiedClaim must be true, where the token has it, for a username from the
+	// claim email; empty for no such rule.
+	emailVerifiedClaim string
+	// entra is whether the issuer is Entra ID.
+	entra              bool
 	allowReservedNames bool
+	// auditOnly is whether the policy's own checks are recorded, not enforced.
+	auditOnly bool
+	checks    []check
 }
 
 // New compiles rules that have been validated.
 func New(config Config) *Policy {
-	expressions := config.Expressions
-	return &Policy{
-		mappings:    config.Authenticator.ClaimMappings,
-		expressions: expressions,
-		required:    requiredClaims(config.Authenticator.ClaimValidationRules),
-		needsClaimsValue: expressions.Username != nil || expressions.Groups != nil || expressions.UID != nil ||
-			expressions.Extra != nil || expressions.ClaimValidationRules != nil,
-		allowReservedNames: config.AllowReservedNames,
+	p := &Policy{
+		mappings:           config.Authenticator.ClaimMappings,
+		expressions:        config.Expressions,
+		required:           requiredClaims(config.Authenticator.ClaimValidationRules),
+		emailVerifiedClaim: mappingEmailVerifiedClaim(&config.Policy),
+		entra:              config.EntraTenant != "",
+		allowReservedNames: config.Policy.ReservedNames == v1alpha1.ReservedNamesAllow,
+		auditOnly:          config.Policy.Enforcement == v1alpha1.EnforcementAudit,
 	}
+	p.checks = p.newChecks(&config)
+	return p
 }
 
 // review is one token on its way through the checks.
 type review struct {
-	claims *issuers.Claims
-	// value is the claims as CEL sees them, nil where no expression reads them.
+	Request
+	// value is the claims as CEL sees them, nil until an expression reads them.
 	value *lazy.MapValue
 	user  *user.DefaultInfo
+	// added is what the policy's own checks add to the user that document 1 makes.
+	added addition
+	// note is what a check has to say to the trace, where that is not to be seen from
+	// its outcome. Checks write it only while traced.
+	note   string
+	traced bool
+	// groupsResolved is whether the claim groups is Graph's answer.
+	groupsResolved bool
+	wouldRefuse    reason.Refusal
 }
 
-// check is one step of a decision. It may complete the review's user, or refuse.
-type check struct {
-	name string
-	run  func(context.Context, *review) reason.Refusal
-	// detail says for a trace what the check has produced, nil for nothing.
-	detail func(*user.DefaultInfo) string
+// claimsValue is the claims as CEL sees them.
+func (r *review) claimsValue() *lazy.MapValue {
+	if r.value == nil {
+		r.value = newClaimsValue(r.Claims)
+	}
+	return r.value
 }
 
-// checks are the steps of a decision in upstream's order, mappings before rules,
-// and ours after them.
-func (p *Policy) checks() [8]check {
-	return [...]check{
-		{"username", p.mapUsername, func(u *user.DefaultInfo) string { return u.Name }},
-		{"groups", p.mapGroups, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Groups) }},
-		{"uid", p.mapUID, func(u *user.DefaultInfo) string { return u.UID }},
-		{"extra", p.mapExtra, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Extra) }},
-		{"required claims", p.checkRequiredClaims, nil},
-		{"claimValidationRules", p.checkClaimRules, nil},
-		{"userValidationRules", p.checkUserRules, nil},
-		{"reservedNames", p.checkReservedNames, nil},
+// spare records a refusal that is not enforced. The first one counts: had it been
+// enforced, it would have been the only one.
+func (r *review) spare(refusal reason.Refusal) {
+	if r.wouldRefuse.IsZero() {
+		r.wouldRefuse = refusal
 	}
 }
 
 // Decide maps proven claims to a user and applies the rules to both. The first
-// check that refuses ends it.
-func (p *Policy) Decide(ctx context.Context, claims *issuers.Claims, t *trace.Trace) Decision {
-	r := &review{claims: claims, user: &user.DefaultInfo{}}
-	if p.needsClaimsValue {
-		r.value = newClaimsValue(claims)
+// check that refuses ends it. An error is a *reason.Unavailable: it cannot be
+// decided now, and must not be remembered.
+func (p *Policy) Decide(ctx context.Context, request Request, t *trace.Trace) (Decision, error) {
+	r := &review{Request: request, user: &user.DefaultInfo{}, traced: t.On()}
+	for i := range p.checks {
+		c := &p.checks[i]
+		recordOnly := c.own && p.auditOnly
+		if recordOnly && !r.wouldRefuse.IsZero() {
+			continue // As if enforced: the first refusal ends the policy's checks.
+		}
+		spared := r.wouldRefuse
+		refusal, err := c.run(ctx, r)
+		if recordOnly {
+			if err != nil {
+				refusal = unavailableRefusal(err)
+			}
+			if !refusal.IsZero() {
+				r.spare(refusal)
+			}
+			refusal, err = reason.Refusal{}, nil
+		}
+		switch {
+		case err != nil:
+			t.Add(c.name, trace.Failed, err.Error())
+			return Decision{WouldRefuse: r.wouldRefuse}, err
+		case !refusal.IsZero():
+			t.Add(c.name, trace.Failed, refusal.Text)
+			return Decision{Refusal: refusal, WouldRefuse: r.wouldRefuse}, nil
+		case r.wouldRefuse != spared:
+			t.Add(c.name, trace.WouldFail, r.wouldRefuse.Text)
+		case t.On():
+			t.Add(c.name, trace.Passed, c.describe(r))
+		}
 	}
-	for _, check := range p.checks() {
-		refusal := check.run(ctx, r)
-		if !refusal.IsZero() {
-			t.Add(check.name, trace.Failed, refusal.Text)
-			return Decision{Refusal: refusal}
-		}
-		if !t.On() {
-			continue
-		}
-		detail := ""
-		if check.detail != nil {
-			detail = check.detail(r.user)
-		}
-		t.Add(check.name, trace.Passed, detail)
+	return Decision{User: r.user, WouldRefuse: r.wouldRefuse}, nil
+}
+
+// unavailableRefusal is what an error of a check says, as the refusal it is
+// recorded as.
+func unavailableRefusal(err error) reason.Refusal {
+	var unavailable *reason.Unavailable
+	if errors.As(err, &unavailable) {
+		return reason.Refusal{Code: unavailable.Code, Text: err.Error()}
 	}
-	return Decision{User: r.user}
+	return reason.Refusal{Code: reason.ClaimsUnavailable, Text: err.Error()}
 }

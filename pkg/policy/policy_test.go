@@ -10,6 +10,7 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/reason"
@@ -39,7 +40,10 @@ func authenticator() apiserver.JWTAuthenticator {
 
 func newPolicy(t *testing.T, allowReservedNames bool) *policy.Policy {
 	t.Helper()
-	config := policy.Config{Authenticator: authenticator(), AllowReservedNames: allowReservedNames}
+	config := policy.Config{Authenticator: authenticator()}
+	if allowReservedNames {
+		config.Policy.ReservedNames = v1alpha1.ReservedNamesAllow
+	}
 	expressions, errs := validation.CompileAndValidateJWTAuthenticator(authenticationcel.NewDefaultCompiler(), config.Authenticator, nil)
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
@@ -83,7 +87,10 @@ func TestDecide(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			claims := newClaims(t, test.claims)
 			steps := &trace.Trace{}
-			decision := test.policy.Decide(t.Context(), claims, steps)
+			decision, err := test.policy.Decide(t.Context(), policy.Request{Claims: claims}, steps)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if diff := cmp.Diff(test.user, decision.User); diff != "" || decision.Refusal.Code != test.code {
 				t.Errorf("expected code %q, got %q; expected -, got +:\n%s", test.code, decision.Refusal, diff)
 			}
@@ -101,7 +108,7 @@ func TestDecide(t *testing.T) {
 			if got := strings.Join(checks, " "); got != test.checks {
 				t.Errorf("expected the checks %q, got %q", test.checks, got)
 			}
-			if untraced := test.policy.Decide(t.Context(), claims, nil); untraced.Refusal != decision.Refusal {
+			if untraced, err := test.policy.Decide(t.Context(), policy.Request{Claims: claims}, nil); err != nil || untraced.Refusal != decision.Refusal {
 				t.Errorf("expected the same without a trace, got %q", untraced.Refusal)
 			}
 		})

@@ -26,7 +26,7 @@ func requiredClaims(rules []apiserver.ClaimValidationRule) []requiredClaim {
 
 func (p *Policy) checkRequiredClaims(_ context.Context, r *review) reason.Refusal {
 	for _, required := range p.required {
-		got, err := r.claims.String(required.claim)
+		got, err := r.Claims.String(required.claim)
 		if err != nil {
 			return reason.Refusal{Code: reason.ClaimRuleFailed, Text: fmt.Sprintf("claim %q is required to be %q: %v", required.claim, required.value, err)}
 		}
@@ -41,7 +41,7 @@ func (p *Policy) checkClaimRules(ctx context.Context, r *review) reason.Refusal 
 	if p.expressions.ClaimValidationRules == nil {
 		return reason.Refusal{}
 	}
-	results, err := p.expressions.ClaimValidationRules.EvalClaimMappings(ctx, r.value)
+	results, err := p.expressions.ClaimValidationRules.EvalClaimMappings(ctx, r.claimsValue())
 	if err != nil {
 		return reason.Refusal{Code: reason.ClaimRuleFailed, Text: err.Error()}
 	}

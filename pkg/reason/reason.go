@@ -24,8 +24,9 @@ const (
 	// KeysUnavailable: the issuer's keys could not be had, so nothing is known of
 	// the token. Never cached.
 	KeysUnavailable Code = "KeysUnavailable"
-	// ClaimsUnavailable: the token is proven, but its distributed claims (OpenID
-	// Connect Core §5.6.2) could not be fetched. Never cached.
+	// ClaimsUnavailable: the token is proven, but claims that it keeps elsewhere could
+	// not be fetched: distributed claims (OpenID Connect Core §5.6.2), or the groups
+	// that Microsoft Graph knows. Never cached.
 	ClaimsUnavailable Code = "ClaimsUnavailable"
 	// AudienceMismatch: no aud of the token is one of the issuer's audiences.
 	AudienceMismatch Code = "AudienceMismatch"
@@ -33,18 +34,40 @@ const (
 	Expired Code = "Expired"
 	// NotYetValid: nbf lies more than a minute ahead.
 	NotYetValid Code = "NotYetValid"
+	// LifetimeTooLong: exp - iat is above token.maxLifetime, or there is no iat.
+	LifetimeTooLong Code = "LifetimeTooLong"
 	// MappingFailed: a claim or expression did not produce the user, its groups,
 	// uid or extras.
 	MappingFailed Code = "MappingFailed"
 	// EmailNotVerified: the e-mail address that would be the username is not
-	// verified by the issuer.
+	// verified by the issuer, or emailVerified is Required and no address is.
 	EmailNotVerified Code = "EmailNotVerified"
+	// RepositoryNotAllowed: no rule of githubActions.allow admits the token.
+	RepositoryNotAllowed Code = "RepositoryNotAllowed"
+	// TenantNotAllowed: tid is not one of entra.tenantIDs, or not the tenant in iss.
+	TenantNotAllowed Code = "TenantNotAllowed"
+	// ClientNotAllowed: the application that obtained the token is not one of
+	// entra.clientIDs.
+	ClientNotAllowed Code = "ClientNotAllowed"
+	// AppOnlyToken: the token stands for an application and no user.
+	AppOnlyToken Code = "AppOnlyToken"
+	// GroupOverage: the user is in more groups than fit into a token of Entra ID, so
+	// that the token does not say in which.
+	GroupOverage Code = "GroupOverage"
+	// ServiceAccountNotAllowed: no rule of kubernetes.allow admits the token, or it is
+	// no bound service-account token.
+	ServiceAccountNotAllowed Code = "ServiceAccountNotAllowed"
 	// ClaimRuleFailed: a claimValidationRules entry did not hold.
 	ClaimRuleFailed Code = "ClaimRuleFailed"
 	// UserRuleFailed: a userValidationRules entry did not hold.
 	UserRuleFailed Code = "UserRuleFailed"
 	// ReservedName: the user or a group would begin with "system:".
 	ReservedName Code = "ReservedName"
+	// NotLive: the cluster that issued the token no longer honours it.
+	NotLive Code = "NotLive"
+	// LivenessUnavailable: the token is proven, but the cluster that issued it could
+	// not be asked whether it is still alive. Never cached.
+	LivenessUnavailable Code = "LivenessUnavailable"
 )
 
 // Allowed is what stands in a metric label or log line in a code's place when
@@ -56,8 +79,10 @@ const Allowed = "Allowed"
 func Codes() []Code {
 	return []Code{
 		TokenMalformed, IssuerUnknown, AlgorithmNotAllowed, KeysUnavailable, KeyUnknown, SignatureInvalid,
-		AudienceMismatch, Expired, NotYetValid, ClaimsUnavailable, MappingFailed, EmailNotVerified,
-		ClaimRuleFailed, UserRuleFailed, ReservedName,
+		AudienceMismatch, Expired, NotYetValid, ClaimsUnavailable, LifetimeTooLong, EmailNotVerified,
+		RepositoryNotAllowed, TenantNotAllowed, ClientNotAllowed, AppOnlyToken, GroupOverage,
+		ServiceAccountNotAllowed, MappingFailed, ClaimRuleFailed, UserRuleFailed, ReservedName, NotLive,
+		LivenessUnavailable,
 	}
 }
 
@@ -79,3 +104,14 @@ func (r Refusal) String() string {
 	}
 	return r.Text + " (" + string(r.Code) + ")"
 }
+
+// Unavailable is the error of whoever cannot tell good tokens from bad because
+// something needed for that could not be had.
+type Unavailable struct {
+	// Code is KeysUnavailable, ClaimsUnavailable or LivenessUnavailable.
+	Code Code
+	Err  error
+}
+
+func (e *Unavailable) Error() string { return e.Err.Error() }
+func (e *Unavailable) Unwrap() error { return e.Err }

@@ -63,12 +63,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeReview(w, request.APIVersion, &answer)
 }
 
-// logAnswer logs at info that a token is refused which an issuer of ours has
-// signed, at a bounded rate: such a token can be sent again and again. What anybody
+// logAnswer logs at info that a token is refused, or would be if its policy were
+// enforced, which an issuer of ours has signed, at a bounded rate: such a token can
+// be sent again and again. What anybody
 // can cause without one is logged at debug only.
 func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 	log, level := h.log, slog.LevelDebug
-	if answer.Proven && answer.User == nil {
+	if answer.Proven && (answer.User == nil || !answer.WouldRefuse.IsZero()) {
 		log, level = h.refusals, slog.LevelInfo
 	}
 	if !log.Enabled(ctx, level) {
@@ -79,6 +80,9 @@ func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 		attributes = append(attributes, slog.String("username", answer.User.Name))
 	} else {
 		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
+	}
+	if !answer.WouldRefuse.IsZero() {
+		attributes = append(attributes, slog.String("would_refuse", string(answer.WouldRefuse.Code)), slog.String("would_refuse_text", answer.WouldRefuse.Text))
 	}
 	log.LogAttrs(ctx, level, "token reviewed", attributes...)
 }

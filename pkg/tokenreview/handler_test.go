@@ -303,7 +303,7 @@ func TestAReviewIsMadeAgainIfTheRulesChangeWhileItWaits(t *testing.T) {
 	}
 	var ahead atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	before, err := configuration(old).Build(nil, issuers.Options{Now: clock})
+	before, err := configuration(old).Build(nil, config.Options{Options: issuers.Options{Now: clock}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,10 @@ type Answer struct {
 	Audiences []string
 	// Refusal is why there is no user.
 	Refusal reason.Refusal
+	// WouldRefuse is what the issuer's policy has recorded and not enforced, because
+	// of its enforcement: Audit or of an onFailure setting. It has no bearing on the
+	// rest.
+	WouldRefuse reason.Refusal
 	// Undecided means that the refusal holds for this moment only: something needed
 	// to decide was missing.
 	Undecided bool
@@ -105,8 +109,14 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 	if verification.Claims == nil {
 		return answer
 	}
-	decision := r.Policies[answer.Issuer].Decide(ctx, verification.Claims, t)
-	answer.User, answer.Refusal = decision.User, decision.Refusal
+	request := policy.Request{Claims: verification.Claims, Token: token}
+	decision, err := r.Policies[answer.Issuer].Decide(ctx, request, t)
+	answer.User, answer.Refusal, answer.WouldRefuse = decision.User, decision.Refusal, decision.WouldRefuse
+	if err != nil {
+		answer.Undecided = true
+		answer.Refusal = undecided(err)
+		return answer
+	}
 	if answer.User != nil {
 		answer.Audiences = commonAudiences(audiences, verification.Claims)
 	}
@@ -115,7 +125,7 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 
 func undecided(err error) reason.Refusal {
 	code := reason.KeysUnavailable
-	var unavailable *issuers.Unavailable
+	var unavailable *reason.Unavailable
 	if errors.As(err, &unavailable) {
 		code = unavailable.Code
 	}

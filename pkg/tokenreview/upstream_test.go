@@ -17,7 +17,6 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
 
-	"tokenreview.dev/webhook/internal/acceptance"
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -81,43 +80,13 @@ func newReviewer(t *testing.T, data []byte) (*tokenreview.Reviewer, *config.Conf
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := loaded.Build(nil, issuers.Options{})
+	rules, err := loaded.Build(nil, config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rules.Issuers.Close(nil) })
 	rules.Issuers.AwaitFirstFetch(t.Context())
 	return tokenreview.NewReviewer(rules, nil), loaded
-}
-
-func TestAcceptanceCases(t *testing.T) {
-	cases := acceptance.Cases()
-	running := acceptance.StartIssuers(cases)
-	t.Cleanup(running.Close)
-	data, err := acceptance.Configuration(cases, running)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reviewer, loaded := newReviewer(t, data)
-	theirs := upstream(t, loaded)
-	for _, c := range cases {
-		for _, token := range c.Tokens(time.Now()) {
-			t.Run(c.Letter+"/"+token.Name, func(t *testing.T) {
-				signed := running.Sign(c, token)
-				answer := reviewer.Review(t.Context(), signed, nil, nil)
-				if diff := cmp.Diff(token.User, answer.User, cmpopts.EquateEmpty()); diff != "" {
-					t.Errorf("expected -, got +:\n%s%s", diff, answer.Refusal)
-				}
-				if answer.Refusal.Code != token.Refusal.Code || !strings.Contains(answer.Refusal.Text, token.Refusal.Text) {
-					t.Errorf("expected refusal %q, got %q", token.Refusal, answer.Refusal)
-				}
-				if answer.Undecided {
-					t.Error("the answer is undecided")
-				}
-				compareAnswers(t, &answer, theirs, signed)
-			})
-		}
-	}
 }
 
 // authentication is a document 1 with one issuer, and the rest as given.

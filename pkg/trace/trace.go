@@ -7,6 +7,8 @@ type Outcome string
 const (
 	Passed Outcome = "passed"
 	Failed Outcome = "failed"
+	// WouldFail is a check whose refusal is recorded and not enforced.
+	WouldFail Outcome = "would fail"
 )
 
 // Step is one check of a decision, in the form that an explanation shows.

@@ -1,0 +1,89 @@
+package policytest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"tokenreview.dev/webhook/internal/whoami"
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+)
+
+// explain is what people need to know of a case that has failed: the difference
+// between what was expected and what came, and how it came to that.
+func (r *Result) explain() string {
+	var text strings.Builder
+	text.WriteString("expected -, got +:\n")
+	for _, line := range diff(lines(r.Expected), lines(r.Got)) {
+		text.WriteString(whoami.Printable(line) + "\n")
+	}
+	text.WriteString("\n")
+	table := whoami.NewTable(&text)
+	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
+	for _, step := range r.Steps {
+		detail := whoami.Printable(step.Detail)
+		if detail == "" {
+			detail = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, detail)
+	}
+	_ = table.Flush() // To memory.
+	return text.String()
+}
+
+// lines is an expectation as it would be written in a test.
+func lines(expectation v1alpha1.PolicyTestExpectation) []string {
+	var members any
+	data, err := json.Marshal(expectation)
+	if err == nil {
+		err = yaml.Unmarshal(data, &members)
+	}
+	var text bytes.Buffer
+	if err == nil {
+		encoder := yaml.NewEncoder(&text)
+		encoder.SetIndent(2)
+		err = encoder.Encode(members)
+	}
+	if err != nil {
+		panic(err) // Cannot be: it is made of text and lists.
+	}
+	return strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+}
+
+// diff marks the lines that only a has with "-", those that only b has with "+",
+// and has as many as possible in common (their longest common subsequence).
+func diff(a, b []string) []string {
+	// common[i][j] is the length of that of a[i:] and b[j:].
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out []string
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			out = append(out, "  "+a[i])
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			out = append(out, "- "+a[i])
+			i++
+		default:
+			out = append(out, "+ "+b[j])
+			j++
+		}
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+package entra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/util/cache"
+)
+
+const (
+	// lookupTimeout bounds one lookup, waiting for others and for an access token
+	// included.
+	lookupTimeout = 5 * time.Second
+	// maxLookups is how many lookups may be under way: users who come all at once
+	// must not become Graph's load.
+	maxLookups = 16
+	// maxCached is how many answers are kept. Each is of somebody with more groups than
+	// fit into a token: of 300 it takes 20 KB, of 11,000, which is the most, 700 KB.
+	maxCached = 1024
+)
+
+// GraphConfig is how Microsoft Graph is asked for the groups of one tenant. The
+// application needs the application permissions GroupMember.Read.All and
+// User.ReadBasic.All to look up users, Application.Read.All to look up service
+// principals, and an administrator's consent
+// (https://learn.microsoft.com/graph/api/directoryobject-getmembergroups).
+type GraphConfig struct {
+	// Tenant is the id of the tenant whose principals are looked up.
+	Tenant string
+	Cloud  Cloud
+	// ClientID is the id of the application that asks.
+	ClientID string
+	// ClientSecretFile and ClientAssertionFile are absolute paths, exactly one of
+	// them given: of the application's client secret, or of a token that it accepts
+	// as a federated credential (a projected service account token, for example).
+	// They may be replaced at any time and are read again for each new access token.
+	ClientSecretFile, ClientAssertionFile string
+	// SecurityEnabledOnly asks for security groups alone. Otherwise the answer also
+	// has Microsoft 365 groups, distribution lists and directory roles.
+	SecurityEnabledOnly bool
+	// CacheTTL is how long an answer may be used again. 0 means never.
+	CacheTTL time.Duration
+}
+
+// GraphOptions are the means of a Graph.
+type GraphOptions struct {
+	// Transport carries the requests. nil means one that honours HTTPS_PROXY and
+	// NO_PROXY and wants TLS 1.2 or newer. Whichever it is, it only ever sees
+	// requests to the cloud's own two hosts.
+	Transport http.RoundTripper
+	// Now is the clock of the cache and of pauses; nil means time.Now. Access tokens
+	// age by the system's clock, which is that of the library that keeps them.
+	Now func() time.Time
+}
+
+// Graph looks up group memberships in one tenant. It is safe for concurrent use.
+type Graph struct {
+	config  GraphConfig
+	client  *http.Client
+	tokens  *tokens
+	pause   *pause
+	flights singleflight.Group
+	slots   chan struct{}
+	cache   *cache.LRUExpireCache // nil without CacheTTL
+}
+
+// NewGraph checks the configuration and returns a client. It reads no file and
+// sends nothing.
+func NewGraph(config GraphConfig, options GraphOptions) (*Graph, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	now := options.Now
+	if now == nil {
+		now = time.Now
+	}
+	transport := options.Transport
+	if transport == nil {
+		transport = newTransport()
+	}
+	config.Tenant = strings.ToLower(config.Tenant)
+	client := newClient(transport, config.Cloud)
+	pause := &pause{now: now}
+	g := &Graph{
+		config: config,
+		client: client,
+		pause:  pause,
+		tokens: &tokens{config: config, client: client, pause: pause, slot: make(chan struct{}, 1)},
+		slots:  make(chan struct{}, maxLookups),
+	}
+	if config.CacheTTL > 0 {
+		g.cache = cache.NewLRUExpireCacheWithClock(maxCached, clock(now))
+	}
+	return g, nil
+}
+
+func (c GraphConfig) validate() error {
+	var errs []error
+	if !isGUID(c.Tenant) {
+		errs = append(errs, fmt.Errorf("tenant: expected a GUID, got %.100q", c.Tenant))
+	}
+	if !isGUID(c.ClientID) {
+		errs = append(errs, fmt.Errorf("client ID: expected a GUID, got %.100q", c.ClientID))
+	}
+	if !slices.Contains(Clouds(), c.Cloud) {
+		errs = append(errs, fmt.Errorf("cloud: expected one of %v, got %.100q", Clouds(), c.Cloud))
+	}
+	if (c.ClientSecretFile == "") == (c.ClientAssertionFile == "") {
+		errs = append(errs, errors.New("expected either a client secret file or a client assertion file"))
+	}
+	for _, path := range []string{c.ClientSecretFile, c.ClientAssertionFile} {
+		if path != "" && !filepath.IsAbs(path) {
+			errs = append(errs, fmt.Errorf("expected an absolute path, got %.100q", path))
+		}
+	}
+	if c.CacheTTL < 0 {
+		errs = append(errs, fmt.Errorf("cache TTL: expected 0 or more, got %s", c.CacheTTL))
+	}
+	return errors.Join(errs...)
+}
+
+// principal is whose groups are looked up; it is the key of caches.
+type principal struct {
+	objectID string // a GUID in lower case
+	service  bool
+}
+
+// answer is what Entra says of a principal.
+type answer struct {
+	groups []string
+	known  bool
+}
+
+// Groups returns the object ids, in lower case, of the groups that a principal is a
+// member of, directly or through other groups. known is false if Entra has no such
+// principal any more. An error means that it could not be told; its text is one
+// line, bounded, and without any part of a credential.
+//
+// Callers who ask for the same principal share one lookup, which goes on for the
+// others when one leaves. An answer is at most CacheTTL old.
+func (g *Graph) Groups(ctx context.Context, objectID string, servicePrincipal bool) (groups []string, known bool, err error) {
+	if !isGUID(objectID) {
+		return nil, false, errors.New("look up groups: the object id is not a GUID")
+	}
+	who := principal{objectID: strings.ToLower(objectID), service: servicePrincipal}
+	if cached, ok := g.cached(who); ok {
+		return slices.Clone(cached.groups), cached.known, nil
+	}
+	flight := g.flights.DoChan(who.path(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		return g.lookup(ctx, who)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("look up groups: %w", ctx.Err())
+	case result := <-flight:
+		if result.Err != nil {
+			return nil, false, fmt.Errorf("look up groups: %w", result.Err)
+		}
+		answer := result.Val.(answer)
+		return slices.Clone(answer.groups), answer.known, nil
+	}
+}
+
+// lookup asks Graph, unless a lookup that has just ended did.
+func (g *Graph) lookup(ctx context.Context, who principal) (answer, error) {
+	if cached, ok := g.cached(who); ok {
+		return cached, nil
+	}
+	select {
+	case g.slots <- struct{}{}:
+		defer func() { <-g.slots }()
+	case <-ctx.Done():
+		return answer{}, fmt.Errorf("%d other lookups are under way: %w", maxLookups, ctx.Err())
+	}
+	found, err := g.ask(ctx, who)
+	if err == nil && g.cache != nil {
+		g.cache.Add(who, found, g.config.CacheTTL)
+	}
+	return found, err
+}
+
+func (g *Graph) cached(who principal) (answer, bool) {
+	if g.cache == nil {
+		return answer{}, false
+	}
+	value, ok := g.cache.Get(who)
+	if !ok {
+		return answer{}, false
+	}
+	return value.(answer), true
+}
+
+// clock is the cache's view of a clock.
+type clock func() time.Time
+
+// Now returns the time.
+func (c clock) Now() time.Time { return c() }

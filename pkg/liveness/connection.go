@@ -1,0 +1,213 @@
+package liveness
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	// maxAnswerBytes bounds an answer. It repeats the token, and real ones stay below
+	// 64 KiB.
+	maxAnswerBytes = 256 << 10
+	connectTimeout = 3 * time.Second
+)
+
+// failure is a question that got no answer.
+type failure struct {
+	err error
+	// everyToken is whether a question about another token would fail the same way.
+	everyToken bool
+	// retryAfter is how long the cluster wants to be left alone, 0 if it did not say.
+	retryAfter time.Duration
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// cluster is the way to the API server that a kubeconfig names.
+type cluster struct {
+	path string
+
+	mu      sync.Mutex
+	current *connection
+}
+
+// review asks the API server about token. Its errors are failures.
+func (c *cluster) review(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
+	connection, err := c.connect()
+	if err != nil {
+		return nil, &failure{err: fmt.Errorf("kubeconfig %s: %w", c.path, err), everyToken: true}
+	}
+	status, err := connection.review(ctx, token, audiences)
+	if err != nil {
+		return nil, fmt.Errorf("ask API server %s by kubeconfig %s: %w", connection.kubeconfig.server.Host, c.path, err)
+	}
+	return status, nil
+}
+
+// connect returns the connection by the kubeconfig as it is now.
+func (c *cluster) connect() (*connection, error) {
+	kubeconfig, err := readKubeconfig(c.path)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil && c.current.kubeconfig.equal(kubeconfig) {
+		return c.current, nil
+	}
+	connection, err := newConnection(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	if c.current != nil {
+		c.current.client.CloseIdleConnections()
+	}
+	c.current = connection
+	return connection, nil
+}
+
+// connection sends questions by one state of the kubeconfig. client-go reads the
+// kubeconfig and makes TLS of it. Its requests are not used: they would log bodies and
+// headers, quote answers in errors, read answers without bound, and sleep out a
+// Retry-After while callers wait.
+type connection struct {
+	kubeconfig *kubeconfig
+	client     *http.Client
+}
+
+func newConnection(kubeconfig *kubeconfig) (*connection, error) {
+	tlsConfig, err := rest.TLSConfigFor(kubeconfig.client)
+	if err != nil {
+		return nil, err
+	}
+	if tlsConfig == nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	proxy := kubeconfig.client.Proxy
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
+	return &connection{kubeconfig: kubeconfig, client: &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  proxy,
+			DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        tlsConfig,
+			TLSHandshakeTimeout:    connectTimeout,
+			IdleConnTimeout:        90 * time.Second,
+			MaxConnsPerHost:        8,
+			MaxResponseHeaderBytes: 64 << 10,
+			ForceAttemptHTTP2:      true,
+			// Or a connection that died in silence would swallow question after question.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		},
+		// The token goes to the server of the kubeconfig and nowhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// review sends one TokenReview.
+func (c *connection) review(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
+	body, err := json.Marshal(authenticationv1.TokenReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenReview"},
+		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
+	})
+	if err != nil {
+		return nil, &failure{err: errors.New("the token is not text that JSON can hold")}
+	}
+	address := c.kubeconfig.server.JoinPath("/apis/authentication.k8s.io/v1/tokenreviews").String()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, &failure{err: err, everyToken: true}
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "tokenreview-webhook")
+	if bearer := c.kubeconfig.client.BearerToken; bearer != "" {
+		request.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return nil, c.interrupted(ctx, err, token)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
+		return nil, c.refused(response, data, token)
+	}
+	if err != nil {
+		return nil, c.interrupted(ctx, err, token)
+	}
+	if len(data) > maxAnswerBytes {
+		return nil, &failure{err: fmt.Errorf("the answer is longer than %d bytes", maxAnswerBytes)}
+	}
+	var review struct {
+		metav1.TypeMeta `json:",inline"`
+		Status          authenticationv1.TokenReviewStatus `json:"status"`
+	}
+	// The decoder's own text may quote the token.
+	if err := json.Unmarshal(data, &review); err != nil ||
+		review.APIVersion != authenticationv1.SchemeGroupVersion.String() || review.Kind != "TokenReview" {
+		return nil, &failure{err: errors.New("the answer is not a TokenReview of authentication.k8s.io/v1")}
+	}
+	return &review.Status, nil
+}
+
+// interrupted is the failure of a question that was not answered to the end. A text of
+// net/http's may quote the answer. Waiting too long is laid to the token: its cluster
+// may have a webhook of its own, which hangs for some tokens only.
+func (c *connection) interrupted(ctx context.Context, err error, token string) error {
+	if ctx.Err() != nil {
+		return &failure{err: fmt.Errorf("no answer in %s: %w", questionTimeout, ctx.Err())}
+	}
+	var withAddress *url.Error
+	if errors.As(err, &withAddress) {
+		err = withAddress.Err
+	}
+	return &failure{err: errors.New(c.printable(err.Error(), token)), everyToken: true}
+}
+
+// refused is the failure of a question that was answered with another status than that
+// of a TokenReview.
+func (c *connection) refused(response *http.Response, data []byte, token string) error {
+	text := fmt.Sprintf("the answer is %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	var status metav1.Status
+	if json.Unmarshal(data, &status) == nil && status.Kind == "Status" && status.Message != "" {
+		text += " (" + c.printable(status.Message, token) + ")"
+	}
+	failed := &failure{everyToken: true}
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		text += ": renew the kubeconfig's credential, whose user needs a ClusterRoleBinding to system:auth-delegator in that cluster"
+	case http.StatusForbidden:
+		text += ": the kubeconfig's user needs a ClusterRoleBinding to system:auth-delegator in that cluster"
+	case http.StatusNotFound:
+		text += ": the kubeconfig's server is no Kubernetes API server"
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		failed.everyToken = false
+	}
+	failed.err = errors.New(text)
+	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
+		failed.retryAfter = time.Duration(seconds) * time.Second
+	}
+	return failed
+}
+
+func (c *connection) printable(text, token string) string {
+	return printable(text, token, c.kubeconfig.client.BearerToken)
+}

@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+const (
+	// claimEmailVerified is the claim of OpenID Connect Core §5.1.
+	claimEmailVerified = "email_verified"
+	// claimEdov is Entra's optional claim "email domain owner verified".
+	claimEdov = "xms_edov"
+)
+
+// email refuses tokens whose e-mail address the issuer has not verified.
+type email struct {
+	claim    string
+	required bool
+}
+
+func (e email) check(_ context.Context, r *review) reason.Refusal {
+	if !r.Claims.Has(e.claim) {
+		if !e.required {
+			return reason.Refusal{}
+		}
+		return reason.Refusal{Code: reason.EmailNotVerified, Text: fmt.Sprintf("the token does not say whether the email is verified: it has no claim %q, and emailVerified is Required", e.claim)}
+	}
+	verified, err := isVerified(r.Claims, e.claim)
+	switch {
+	case err != nil:
+		return reason.Refusal{Code: reason.EmailNotVerified, Text: e.claim + ": " + err.Error()}
+	case !verified:
+		return reason.Refusal{Code: reason.EmailNotVerified, Text: fmt.Sprintf("the issuer says that the email is not verified (%s is false)", e.claim)}
+	}
+	return reason.Refusal{}
+}
+
+// isVerified reads a claim that says whether an address is verified. It is a
+// boolean (OpenID Connect Core §5.1), but for Entra's, which comes as text or a
+// number as well.
+func isVerified(claims *issuers.Claims, name string) (bool, error) {
+	if name == claimEdov {
+		switch value, _ := claims.Get(name); string(value) {
+		case `"true"`, `"1"`, `1`:
+			return true, nil
+		case `"false"`, `"0"`, `0`:
+			return false, nil
+		}
+	}
+	return claims.Bool(name)
+}
+
+func emailVerifiedClaim(spec *v1alpha1.IssuerPolicySpec) string {
+	if spec.EmailVerifiedClaim == "" {
+		return claimEmailVerified
+	}
+	return spec.EmailVerifiedClaim
+}
+
+// mappingEmailVerifiedClaim is the claim that upstream's rule for usernames from
+// the claim email looks at; empty where the policy lifts the rule. A policy that
+// only audits does not change which.
+func mappingEmailVerifiedClaim(spec *v1alpha1.IssuerPolicySpec) string {
+	switch {
+	case spec.EmailVerified == v1alpha1.EmailVerifiedIgnored:
+		return ""
+	case spec.Enforcement == v1alpha1.EnforcementAudit:
+		return claimEmailVerified
+	default:
+		return emailVerifiedClaim(spec)
+	}
+}
+
+// recordsEmail reports whether the policy checks more than upstream's rule does.
+func (p *Policy) recordsEmail(config *Config) bool {
+	switch config.Policy.EmailVerified {
+	case v1alpha1.EmailVerifiedRequired:
+		return true
+	case v1alpha1.EmailVerifiedIgnored:
+		return false
+	default:
+		return p.auditOnly && emailVerifiedClaim(&config.Policy) != p.emailVerifiedClaim && p.mappings.Username.Claim == claimEmail
+	}
+}

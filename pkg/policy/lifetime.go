@@ -1,0 +1,35 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+// lifetime bounds how long a token is valid from when it was issued (RFC 7519
+// §4.1.4, §4.1.6).
+type lifetime struct{ longest time.Duration }
+
+func (l lifetime) check(_ context.Context, r *review) reason.Refusal {
+	refuse := func(text string) reason.Refusal {
+		return reason.Refusal{Code: reason.LifetimeTooLong, Text: text}
+	}
+	issued, present, err := r.Claims.Time("iat")
+	if err != nil || !present {
+		return refuse(fmt.Sprintf("the token does not say when it was issued (iat), and token.maxLifetime is %s", l.longest))
+	}
+	expiry, present, err := r.Claims.Time("exp")
+	if err != nil || !present {
+		return refuse(fmt.Sprintf("the token does not say when it expires (exp), and token.maxLifetime is %s", l.longest))
+	}
+	lived := expiry.Sub(issued)
+	if lived > l.longest {
+		return refuse(fmt.Sprintf("the token is valid for %s (exp - iat), and token.maxLifetime is %s", lived, l.longest))
+	}
+	if r.traced {
+		r.note = fmt.Sprintf("%s of at most %s", lived, l.longest)
+	}
+	return reason.Refusal{}
+}

@@ -1,0 +1,33 @@
+package policy_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/policy"
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+func TestMaxLifetime(t *testing.T) {
+	p := compiled(t, policy.Config{Policy: v1alpha1.IssuerPolicySpec{Token: v1alpha1.Token{MaxLifetime: &metav1.Duration{Duration: time.Hour}}}})
+	for _, test := range []struct {
+		name, claims string
+		code         reason.Code
+		text         string
+	}{
+		{"as long as is allowed", `{"sub":"jane","iat":1000,"exp":4600}`, "", ""},
+		{"a second longer", `{"sub":"jane","iat":1000,"exp":4601}`, reason.LifetimeTooLong, "the token is valid for 1h0m1s (exp - iat), and token.maxLifetime is 1h0m0s"},
+		{"fractions of a second are cut off", `{"sub":"jane","iat":1000.9,"exp":4600.1}`, "", ""},
+		{"without iat nobody knows", `{"sub":"jane","exp":4600}`, reason.LifetimeTooLong, "does not say when it was issued (iat)"},
+		{"an iat that is null is none", `{"sub":"jane","iat":null,"exp":4600}`, reason.LifetimeTooLong, "does not say when it was issued (iat)"},
+		{"without exp it never ends", `{"sub":"jane","iat":1000}`, reason.LifetimeTooLong, "does not say when it expires (exp)"},
+		{"issued after it expires", `{"sub":"jane","iat":9000,"exp":4600}`, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			decide(t, p, test.claims).expect(t, test.code, test.text)
+		})
+	}
+}
