@@ -15,19 +15,24 @@ func TestAnExampleIsPrintedByteForByte(t *testing.T) {
 	}
 	for _, example := range list {
 		t.Run(example.Name, func(t *testing.T) {
-			want, err := os.ReadFile("../../manifests/examples/" + example.Name + ".yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out bytes.Buffer
-			cmd := newExampleCommand()
-			cmd.SetOut(&out)
-			cmd.SetArgs([]string{example.Name})
-			if err := cmd.Execute(); err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(out.Bytes(), want) {
-				t.Errorf("got:\n%s", out.Bytes())
+			for file, args := range map[string][]string{
+				example.Name + ".yaml":      {example.Name},
+				example.Name + ".test.yaml": {example.Name, "--test"},
+			} {
+				want, err := os.ReadFile("../../manifests/examples/" + file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var out bytes.Buffer
+				cmd := newExampleCommand()
+				cmd.SetOut(&out)
+				cmd.SetArgs(args)
+				if err := cmd.Execute(); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(out.Bytes(), want) {
+					t.Errorf("%s: got:\n%s", file, out.Bytes())
+				}
 			}
 		})
 	}

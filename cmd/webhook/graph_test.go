@@ -10,8 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"tokenreview.dev/webhook/internal/entratest"
 	"tokenreview.dev/webhook/internal/issuertest"
-	"tokenreview.dev/webhook/pkg/entra/entratest"
 )
 
 // The scripts of testdata/graph find in their folder a configuration with the

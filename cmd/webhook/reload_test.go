@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +83,59 @@ func TestReload(t *testing.T) {
 	}
 	if accepts(first, "blue") || !accepts(second, "blue") {
 		t.Error("an issuer that was removed is still trusted, or the other no longer is")
+	}
+}
+
+// A file that only a token's decision needs is missed at once, not by the first
+// token.
+func TestFilesThatCannotBeUsedAreToldOfWhenTheConfigurationIsLoaded(t *testing.T) {
+	const file = `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer: {url: https://build.example.com, audiences: [a]}
+  claimMappings: {username: {claim: sub, prefix: "build:"}}
+- issuer: {url: https://login.microsoftonline.com/de5169f1-9a13-45fe-a4cf-07feee258b7f/v2.0, audiences: [a]}
+  claimMappings: {username: {claim: oid, prefix: "entra:"}}
+---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: build}
+spec:
+  issuer: https://build.example.com
+  keys: {jwksFile: /missing/build.jwks}
+  kubernetes: {clusterName: build, liveness: TokenReview, kubeconfig: /missing/kubeconfig}
+---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: entra}
+spec:
+  issuer: https://login.microsoftonline.com/de5169f1-9a13-45fe-a4cf-07feee258b7f/v2.0
+  keys: {jwksFile: /missing/entra.jwks}
+  entra:
+    groupOverage: Resolve
+    graph: {clientID: 80faf920-1908-4b52-b5ef-a8e7bedfc67a, clientSecretFile: /missing/secret}
+`
+	loaded, err := config.Parse("webhook.yaml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := loaded.Build(nil, config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rules.Issuers.Close(nil) })
+	var log bytes.Buffer
+	r := &reloader{
+		log:    slog.New(slog.NewTextHandler(&log, nil)),
+		health: server.NewHealth(tokenreview.NewReviewer(rules, nil), server.NewMetrics("", "")),
+	}
+	r.loaded(loaded, rules)
+	for issuer, path := range map[string]string{"build": "/missing/kubeconfig", "entra": "/missing/secret"} {
+		told := slices.ContainsFunc(strings.Split(log.String(), "\n"), func(line string) bool {
+			return strings.Contains(line, "level=WARN") && strings.Contains(line, "issuer="+issuer+" ") && strings.Contains(line, path)
+		})
+		if !told {
+			t.Errorf("expected a warning about %s's %s, got\n%s", issuer, path, log.String())
+		}
 	}
 }

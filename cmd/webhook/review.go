@@ -82,7 +82,7 @@ func review(cmd *cobra.Command, options reviewOptions) error {
 	steps := &trace.Trace{}
 	answer := tokenreview.NewReviewer(rules, nil).Review(cmd.Context(), token, options.audiences, steps)
 	if options.explain {
-		if err := printSteps(cmd.ErrOrStderr(), steps.Steps()); err != nil {
+		if err := whoami.PrintSteps(cmd.ErrOrStderr(), steps.Steps()); err != nil {
 			return err
 		}
 	}
@@ -94,6 +94,10 @@ func review(cmd *cobra.Command, options reviewOptions) error {
 		if err := whoami.Print(cmd.OutOrStdout(), answer.Status().User); err != nil {
 			return err
 		}
+	}
+	if answer.User != nil && !answer.WouldRefuse.IsZero() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: would be refused, but for the policy's enforcement or onFailure: %s\n",
+			answer.Issuer, whoami.Printable(answer.WouldRefuse.String()))
 	}
 	if answer.User == nil {
 		name := answer.Issuer
@@ -134,13 +138,4 @@ func printReview(w io.Writer, answer *tokenreview.Answer, format string) error {
 	}
 	_, err = fmt.Fprintf(w, "%s\n", bytes.TrimSpace(data))
 	return err
-}
-
-func printSteps(w io.Writer, steps []trace.Step) error {
-	table := whoami.NewTable(w)
-	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
-	for _, step := range steps {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, whoami.Printable(step.Detail))
-	}
-	return table.Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"tokenreview.dev/webhook/internal/server"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -90,7 +91,7 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(metrics.Registry))
 	health := server.NewHealth(reviewer, metrics)
 	reload := &reloader{file: options.configFile, building: building, reviewer: reviewer, health: health, log: log}
-	reload.loaded(loaded)
+	reload.loaded(loaded, rules)
 	defer func() { reviewer.Rules().Issuers.Close(nil) }()
 
 	// Not before the keys are there: on a shared port the new process is asked from
@@ -157,15 +158,36 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 	awaitKeys(ctx, rules)
 	r.reviewer.Use(rules)
 	before.Issuers.Close(rules.Issuers)
-	r.loaded(loaded)
+	r.loaded(loaded, rules)
 	return nil
 }
 
 // loaded tells people that a configuration is in force.
-func (r *reloader) loaded(loaded *config.Config) {
+func (r *reloader) loaded(loaded *config.Config, rules *tokenreview.Rules) {
 	r.health.Reloaded(nil)
 	for _, warning := range loaded.Warnings {
 		r.log.Warn("configuration: " + warning.Error())
 	}
+	for _, issuer := range loaded.Issuers {
+		for _, problem := range unreadable(rules.Policies[issuer.Name]) {
+			r.log.Warn("tokens of the issuer cannot be decided until this is put right", "issuer", issuer.Name, "err", problem)
+		}
+	}
 	r.log.Info("configuration in force", "file", r.file, "digest", loaded.Digest, "issuers", len(loaded.Issuers))
+}
+
+// unreadable says which files cannot be used with which a policy asks others. The
+// server starts all the same: the file may come later, and other issuers' tokens do
+// not need it.
+func unreadable(decides *policy.Policy) []error {
+	var problems []error
+	groups, live := decides.Asked()
+	for _, asked := range []any{groups, live} {
+		if files, ok := asked.(interface{ CheckFiles() error }); ok {
+			if err := files.CheckFiles(); err != nil {
+				problems = append(problems, err)
+			}
+		}
+	}
+	return problems
 }

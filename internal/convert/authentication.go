@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 
 	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
 )
 
 // reader finds out what flags mean to kube-apiserver.
@@ -114,8 +115,7 @@ func (r *reader) readMappings() {
 
 // canBeReserved reports whether a name with the prefix can be one of Kubernetes' own.
 func canBeReserved(prefix string) bool {
-	const reserved = "system:"
-	return strings.HasPrefix(prefix, reserved) || strings.HasPrefix(reserved, prefix)
+	return strings.HasPrefix(prefix, policy.ReservedPrefix) || strings.HasPrefix(policy.ReservedPrefix, prefix)
 }
 
 // requiredClaims reads them as cliflag.NewMapStringStringNoSplit does. Of two values

@@ -3,11 +3,12 @@ package policytest
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/config"
+	"tokenreview.dev/webhook/pkg/entra"
 	"tokenreview.dev/webhook/pkg/issuers"
-	"tokenreview.dev/webhook/pkg/policy"
 )
 
 // answers are what a case says that others would answer.
@@ -17,20 +18,26 @@ type answers struct{ *v1alpha1.PolicyTestCase }
 func (a answers) options(options issuers.Options) config.Options {
 	return config.Options{
 		Options:  options,
-		Groups:   func(*config.Issuer) policy.GroupResolver { return a },
-		Liveness: func(*config.Issuer) policy.LivenessChecker { return a },
+		Groups:   a,
+		Liveness: a,
 	}
 }
 
-// Groups answers in the place of Microsoft Graph.
-func (a answers) Groups(context.Context, string, bool) (groups []string, known bool, err error) {
+// Groups answers in the place of Microsoft Graph, and as entra.Graph makes of what
+// that says.
+func (a answers) Groups(_ context.Context, objectID string, _ bool) (groups []string, known bool, err error) {
 	switch graph := a.Graph; {
+	case !entra.IsGUID(objectID):
+		return nil, false, nil // Nobody is asked.
 	case graph == nil:
 		return nil, false, errors.New("the case does not say what Microsoft Graph would answer: add graph")
 	case graph.Error != "":
 		return nil, false, errors.New(graph.Error)
 	default:
-		return graph.Groups, !graph.Unknown, nil
+		for _, group := range graph.Groups {
+			groups = append(groups, strings.ToLower(group))
+		}
+		return groups, !graph.Unknown, nil
 	}
 }
 
@@ -40,8 +47,14 @@ func (a answers) Check(context.Context, string, []string, string) (problem strin
 	case v1alpha1.PolicyTestNotLive:
 		return "liveness is NotLive in the case", nil
 	case v1alpha1.PolicyTestUnavailable:
-		return "", errors.New("liveness is Unavailable in the case")
+		return "", away{errors.New("liveness is Unavailable in the case")}
 	default:
 		return "", nil
 	}
 }
+
+// away is the error of a cluster that cannot be asked about any token.
+type away struct{ error }
+
+// Away is what policy.LivenessChecker wants to know.
+func (away) Away() bool { return true }

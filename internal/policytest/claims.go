@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -58,9 +59,13 @@ func (t *Test) Claims(c *v1alpha1.PolicyTestCase, now time.Time) map[string]any 
 	maps.Copy(claims, t.Spec.Claims)
 	maps.Copy(claims, c.Claims)
 	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-	for _, name := range [...]string{"exp", "nbf", "iat"} {
-		if text, ok := claims[name].(string); ok {
-			claims[name] = numericDate(text, now)
+	for _, name := range numericDates {
+		if text, ok := claims[name].(string); ok && isRelative(text) {
+			offset, err := parseRelative(text)
+			if err != nil {
+				panic(err) // Load has read it.
+			}
+			claims[name] = now.Add(offset).Unix()
 		}
 	}
 	if sources, ok := claims["_claim_sources"].(map[string]any); ok {
@@ -69,34 +74,39 @@ func (t *Test) Claims(c *v1alpha1.PolicyTestCase, now time.Time) map[string]any 
 	return claims
 }
 
-// numericDate reads now, now+6h and the like. Any other text stays the text that it
-// is, for a token that is wrong in this way.
-func numericDate(text string, now time.Time) any {
-	offset, ok := strings.CutPrefix(text, "now")
-	switch {
-	case !ok:
-		return text
-	case offset == "":
-		return now.Unix()
-	case offset[0] != '+' && offset[0] != '-':
-		return text
+// numericDates are the claims that are NumericDates (RFC 7519 §4.1), in which a test
+// can say now, now+6h and the like.
+var numericDates = [...]string{"exp", "nbf", "iat"}
+
+// isRelative tells a time from any other text, which stays the text that it is, for
+// a token that is wrong in this way.
+func isRelative(text string) bool { return strings.HasPrefix(text, "now") }
+
+// parseRelative returns how far from now the time is.
+func parseRelative(text string) (time.Duration, error) {
+	offset := strings.TrimPrefix(text, "now")
+	if offset == "" {
+		return 0, nil
 	}
 	duration, err := time.ParseDuration(offset)
-	if err != nil {
-		return text
+	if err != nil || offset[0] != '+' && offset[0] != '-' {
+		return 0, errors.New(`write "now", "now+6h" or "now-1h30m": the units are h, m and s`)
 	}
-	return now.Add(duration).Unix()
+	return duration, nil
 }
 
 // withoutEndpoints replaces the endpoints of distributed claims by what is no URL
-// to go to: a policy test never leaves the machine.
+// to go to: a policy test never leaves the machine. What the server would not go to
+// either stays as it is.
 func withoutEndpoints(sources map[string]any) map[string]any {
 	without := make(map[string]any, len(sources))
 	for name, source := range sources {
-		if members, ok := source.(map[string]any); ok && members["endpoint"] != nil {
-			members = maps.Clone(members)
-			members["endpoint"] = "not asked in a policy test"
-			source = members
+		if members, ok := source.(map[string]any); ok {
+			if endpoint, ok := members["endpoint"].(string); ok && endpoint != "" {
+				members = maps.Clone(members)
+				members["endpoint"] = "not asked in a policy test"
+				source = members
+			}
 		}
 		without[name] = source
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"tokenreview.dev/webhook/internal/whoami"
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
@@ -21,17 +23,48 @@ func (r *Result) explain() string {
 		text.WriteString(whoami.Printable(line) + "\n")
 	}
 	text.WriteString("\n")
-	table := whoami.NewTable(&text)
-	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
-	for _, step := range r.Steps {
-		detail := whoami.Printable(step.Detail)
-		if detail == "" {
-			detail = "-"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, detail)
-	}
-	_ = table.Flush() // To memory.
+	_ = whoami.PrintSteps(&text, r.Steps) // To memory.
 	return text.String()
+}
+
+// summary says in a few words, which may not be printable, what was expected and what
+// came.
+func (r *Result) summary() string {
+	want, got := r.Expected, r.Got
+	if want.User == nil || got.User == nil {
+		if (want.User == nil) != (got.User == nil) || want.Reason != got.Reason || want.Text != got.Text {
+			return "expected " + outcome(want) + ", got " + outcome(got)
+		}
+		want.User, got.User = &authenticationv1.UserInfo{}, &authenticationv1.UserInfo{}
+	}
+	var parts []string
+	for _, member := range []struct {
+		name      string
+		want, got any
+	}{
+		{"username", want.User.Username, got.User.Username},
+		{"uid", want.User.UID, got.User.UID},
+		{"groups", want.User.Groups, got.User.Groups},
+		{"extra", want.User.Extra, got.User.Extra},
+		{"audiences", want.Audiences, got.Audiences},
+		{"wouldRefuse", want.WouldRefuse, got.WouldRefuse},
+	} {
+		if !equality.Semantic.DeepEqual(member.want, member.got) {
+			parts = append(parts, fmt.Sprintf("expected %s %q, got %q", member.name, member.want, member.got))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func outcome(e v1alpha1.PolicyTestExpectation) string {
+	switch {
+	case e.User != nil:
+		return "a user"
+	case e.Text == "":
+		return e.Reason
+	default:
+		return e.Reason + ": " + e.Text
+	}
 }
 
 // lines is an expectation as it would be written in a test.

@@ -3,6 +3,8 @@ package policytest
 import (
 	"encoding/xml"
 	"io"
+
+	"tokenreview.dev/webhook/internal/whoami"
 )
 
 // The elements of JUnit's XML that pipelines read.
@@ -65,7 +67,7 @@ func newJUnitSuite(file *FileResult) junitSuite {
 		result := &file.Results[i]
 		one := junitCase{Class: result.Test, Name: result.Case}
 		if !result.Passed() {
-			one.Failure = &junitProblem{Message: "not as expected", Text: result.explain()}
+			one.Failure = &junitProblem{Message: whoami.Printable(result.summary()), Text: result.explain()}
 		}
 		suite.Cases = append(suite.Cases, one)
 	}

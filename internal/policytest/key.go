@@ -15,7 +15,39 @@ import (
 	"tokenreview.dev/webhook/pkg/config"
 )
 
-// throwawayKey signs the tokens of one run. It never leaves the process.
+// throwawayKeys sign the tokens of one run. Each issuer, by its URL, has one of its
+// own, so that none can speak for another. They never leave the process.
+type throwawayKeys map[string]*throwawayKey
+
+func newThrowawayKeys(issuers []config.Issuer) (throwawayKeys, error) {
+	keys := make(throwawayKeys, len(issuers))
+	for i := range issuers {
+		key, err := newThrowawayKey()
+		if err != nil {
+			return nil, fmt.Errorf("make a key: %w", err)
+		}
+		keys[issuers[i].JWT.Issuer.URL] = key
+	}
+	return keys, nil
+}
+
+// trustedBy returns a copy of the configuration in which these keys are the issuers'
+// only ones, so that neither files nor issuers are needed.
+func (k throwawayKeys) trustedBy(original *config.Config) *config.Config {
+	trusting := *original
+	trusting.Issuers = make([]config.Issuer, len(original.Issuers))
+	for i, issuer := range original.Issuers {
+		issuer.JWT.Issuer.DiscoveryURL = ""
+		issuer.Policy.Keys = v1alpha1.Keys{
+			JWKS:         k[issuer.JWT.Issuer.URL].set,
+			Algorithms:   []string{jwa.ES256.String()},
+			MaxStaleness: issuer.Policy.Keys.MaxStaleness,
+		}
+		trusting.Issuers[i] = issuer
+	}
+	return &trusting
+}
+
 type throwawayKey struct {
 	private jwk.Key
 	set     string
@@ -24,38 +56,21 @@ type throwawayKey struct {
 func newThrowawayKey() (*throwawayKey, error) {
 	raw, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return nil, err
 	}
 	private, err := jwk.FromRaw(raw)
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return nil, err
 	}
 	public, err := private.PublicKey()
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return nil, err
 	}
 	set, err := json.Marshal(map[string]any{"keys": []jwk.Key{public}})
 	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
+		return nil, err
 	}
 	return &throwawayKey{private: private, set: string(set)}, nil
-}
-
-// trustedBy returns a copy of the configuration in which this key is every
-// issuer's only one, so that neither files nor issuers are needed.
-func (k *throwawayKey) trustedBy(original *config.Config) *config.Config {
-	trusting := *original
-	trusting.Issuers = make([]config.Issuer, len(original.Issuers))
-	for i, issuer := range original.Issuers {
-		issuer.JWT.Issuer.DiscoveryURL = ""
-		issuer.Policy.Keys = v1alpha1.Keys{
-			JWKS:         k.set,
-			Algorithms:   []string{jwa.ES256.String()},
-			MaxStaleness: issuer.Policy.Keys.MaxStaleness,
-		}
-		trusting.Issuers[i] = issuer
-	}
-	return &trusting
 }
 
 // sign returns claims as a JWT (RFC 7519 §7.1).

@@ -59,8 +59,8 @@ func TestEverythingThatATestCanSayIsDecidedAsWritten(t *testing.T) {
 	if result.Err != nil {
 		t.Fatal(result.Err)
 	}
-	if len(result.Results) != 29 {
-		t.Errorf("expected 29 cases, got %d", len(result.Results))
+	if len(result.Results) != 32 {
+		t.Errorf("expected 32 cases, got %d", len(result.Results))
 	}
 	for _, one := range result.Results {
 		if !one.Passed() {
@@ -92,11 +92,30 @@ func TestWhatIsNotAsExpectedFails(t *testing.T) {
 func TestOnlySelectedCasesRun(t *testing.T) {
 	inTestdata(t)
 	var names []string
-	for _, one := range runFile(t, "passing.test.yaml", regexp.MustCompile("^Graph knows")).Results {
+	for _, one := range runFile(t, "passing.test.yaml", regexp.MustCompile("^what others would answer: Graph knows")).Results {
 		names = append(names, one.Test+": "+one.Case)
 	}
 	expected := []string{"what others would answer: Graph knows the groups", "what others would answer: Graph knows of no groups"}
 	if diff := cmp.Diff(expected, names); diff != "" {
+		t.Errorf("expected -, got +:\n%s", diff)
+	}
+}
+
+// The key of the tests says nothing of the issuer's.
+func TestWhatTheKeyDecidesIsNotTested(t *testing.T) {
+	inTestdata(t)
+	results := runFile(t, "passing.test.yaml", regexp.MustCompile("^deployments: a run of main$")).Results
+	if len(results) != 1 {
+		t.Fatalf("expected one case, got %d", len(results))
+	}
+	var got []trace.Step
+	for _, step := range results[0].Steps {
+		if step.Outcome == policytest.NotTested {
+			got = append(got, step)
+		}
+	}
+	expected := []trace.Step{{Check: "alg", Outcome: policytest.NotTested}, {Check: "signature", Outcome: policytest.NotTested}}
+	if diff := cmp.Diff(expected, got); diff != "" {
 		t.Errorf("expected -, got +:\n%s", diff)
 	}
 }
@@ -109,9 +128,11 @@ func reported() []policytest.FileResult {
 		}}
 	}
 	refused := v1alpha1.PolicyTestExpectation{Reason: "ClaimRuleFailed", Text: "only branches: rule \"claims.ref == 'main'\" did not hold"}
+	asked := ada("ada")
+	asked.Audiences = []string{"cluster"}
 	spared := ada("ada")
 	spared.WouldRefuse = "EmailNotVerified"
-	steps := []trace.Step{{Check: "iss", Outcome: trace.Passed, Detail: "https://id.example.com"}, {Check: "signature", Outcome: trace.Passed}}
+	steps := []trace.Step{{Check: "iss", Outcome: trace.Passed, Detail: "https://id.example.com"}, {Check: "signature", Outcome: policytest.NotTested}}
 	failing := func(name string, expected, got v1alpha1.PolicyTestExpectation, last trace.Step) policytest.Result {
 		return policytest.Result{Test: "people", Case: name, Expected: expected, Got: got, Steps: append(steps[:2:2], last)}
 	}
@@ -119,8 +140,11 @@ func reported() []policytest.FileResult {
 		{File: "failing.test.yaml", Results: []policytest.Result{
 			failing("another group", ada("ada", "dev", "admins"), ada("ada", "dev", "ops"), trace.Step{Check: "groups", Outcome: trace.Passed, Detail: `["dev" "ops"]`}),
 			failing("a refusal in the place of a user", ada("ada"), refused, trace.Step{Check: "claimValidationRules", Outcome: trace.Failed, Detail: refused.Text}),
-			failing("a refusal that was spared", ada("ada"), spared, trace.Step{Check: "emailVerified", Outcome: trace.WouldFail, Detail: "it is not verified"}),
+			failing("a refusal that was spared", ada("ada"), spared, trace.Step{Check: "emailVerified", Outcome: trace.WouldFail, Detail: "it is not verified (EmailNotVerified)"}),
 			failing("control characters, \x1b[2J even here", ada("ada"), ada("\x1b[2Ja\nb\u202ec"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "\x1b[2Ja\nb"}),
+			failing("a user in the place of a refusal", refused, ada("ada"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "ada"}),
+			failing("another audience", asked, ada("ada"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "ada"}),
+			failing("another reason", v1alpha1.PolicyTestExpectation{Reason: "RepositoryNotAllowed"}, refused, trace.Step{Check: "claimValidationRules", Outcome: trace.Failed, Detail: refused.Text}),
 			{Test: "people", Case: "as expected", Expected: ada("ada"), Got: ada("ada"), Steps: steps},
 		}},
 		{File: "broken.test.yaml", Err: errors.New("webhook.yaml:5: document 1: jwt[0].issuer.urll: unknown field\nwebhook.yaml:9: a second one <&>")},

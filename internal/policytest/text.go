@@ -51,12 +51,11 @@ func WriteText(w io.Writer, files []FileResult, verbose bool) error {
 		}
 		for j := range file.Results {
 			result := &file.Results[j]
-			name := whoami.Printable(result.Test + ": " + result.Case)
 			switch {
 			case !result.Passed():
-				fmt.Fprintf(&text, "    FAIL  %s\n%s", name, indented(indented(result.explain())))
+				fmt.Fprintf(&text, "    FAIL  %s\n%s", result.Name(), indented(indented(result.explain())))
 			case verbose:
-				fmt.Fprintf(&text, "    ok  %s\n", name)
+				fmt.Fprintf(&text, "    ok  %s\n", result.Name())
 			}
 		}
 	}

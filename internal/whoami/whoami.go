@@ -1,4 +1,5 @@
-// Package whoami prints users as "kubectl auth whoami" does.
+// Package whoami prints users as "kubectl auth whoami" does, and how it was decided
+// who they are.
 package whoami
 
 import (
@@ -14,6 +15,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"tokenreview.dev/webhook/pkg/trace"
 )
 
 // Print prints the table that "kubectl auth whoami" prints when the webhook says
@@ -33,6 +36,20 @@ func Print(w io.Writer, info authenticationv1.UserInfo) error {
 	fmt.Fprintf(table, "Groups\t%s\n", list(groups))
 	for _, key := range slices.Sorted(maps.Keys(info.Extra)) {
 		fmt.Fprintf(table, "Extra: %s\t%s\n", key, list(info.Extra[key]))
+	}
+	return table.Flush()
+}
+
+// PrintSteps prints the steps of a decision as a table.
+func PrintSteps(w io.Writer, steps []trace.Step) error {
+	table := NewTable(w)
+	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
+	for _, step := range steps {
+		detail := "-"
+		if step.Detail != "" {
+			detail = Printable(step.Detail)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, detail)
 	}
 	return table.Flush()
 }

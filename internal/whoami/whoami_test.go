@@ -7,6 +7,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"tokenreview.dev/webhook/internal/whoami"
+	"tokenreview.dev/webhook/pkg/trace"
 )
 
 // The run against a real API server compares with kubectl itself.
@@ -44,6 +45,24 @@ UID                    1
 Groups                 [two words x system:authenticated]
 Extra: example.com/a   [3]
 Extra: example.com/b   [1 2]
+`
+	if out.String() != expected {
+		t.Errorf("expected\n%sgot\n%s", expected, out.String())
+	}
+}
+
+func TestPrintSteps(t *testing.T) {
+	var out strings.Builder
+	err := whoami.PrintSteps(&out, []trace.Step{
+		{Check: "signature", Outcome: trace.Passed},
+		{Check: "username", Outcome: trace.WouldFail, Detail: "\x1b[2J"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const expected = `CHECK       OUTCOME      DETAIL
+signature   passed       -
+username    would fail   "\x1b[2J"
 `
 	if out.String() != expected {
 		t.Errorf("expected\n%sgot\n%s", expected, out.String())

@@ -34,33 +34,33 @@ func decodeAuthentication(d *document, file []byte) *apiserver.AuthenticationCon
 	if asJSON && err != nil {
 		err = fmt.Errorf(`%w: to kube-apiserver a file that begins with "{" is JSON, in which nothing follows document 1; begin it with a line "---" if it is YAML`, err)
 	}
-	switch parseErr := d.parse(); {
+	switch parseErr := d.Parse(); {
 	case parseErr != nil && !asJSON:
 		// Even where upstream can read it: something may follow that it does not see.
-		d.addSyntaxError(parseErr)
+		d.AddSyntaxError(parseErr)
 		return nil
 	case err == nil:
 		authentication, ok := object.(*apiserver.AuthenticationConfiguration)
 		if !ok {
-			d.addKindError(wantAuthentication)
+			d.AddKindError(wantAuthentication)
 		}
 		return authentication
 	case parseErr != nil:
-		d.addError(d.line, "", err.Error())
+		d.AddErrorAt("", err.Error())
 		return nil
-	case d.root == nil || isNull(d.root):
-		d.addError(d.line, "", "the document is empty: "+wantAuthentication)
+	case d.IsEmpty():
+		d.AddErrorAt("", "the document is empty: "+wantAuthentication)
 		return nil
 	}
-	gvk := d.kind()
+	gvk := d.Kind()
 	versioned, schemeErr := scheme.New(gvk)
 	if schemeErr != nil || gvk.Kind != kindAuthentication || runtime.IsMissingKind(err) || runtime.IsMissingVersion(err) {
 		// The decoder's own error would quote the whole file.
-		d.addKindError(wantAuthentication)
+		d.AddKindError(wantAuthentication)
 		return nil
 	}
 	var authentication *apiserver.AuthenticationConfiguration
-	d.explain(err, reflect.TypeOf(versioned).Elem(), func(text []byte) {
+	d.Explain(err, reflect.TypeOf(versioned).Elem(), func(text []byte) {
 		if object, _, err := decoder.Decode(text, nil, nil); err == nil {
 			authentication, _ = object.(*apiserver.AuthenticationConfiguration)
 		}

@@ -14,18 +14,22 @@ import (
 // Options is what Build needs from its surroundings.
 type Options struct {
 	issuers.Options
-	// Groups answers in the place of Microsoft Graph for an issuer's overage, and
-	// Liveness in that of the cluster that issued the token; nil means that these are
-	// asked themselves. Policy tests say what they would answer.
-	Groups   func(issuer *Issuer) policy.GroupResolver
-	Liveness func(issuer *Issuer) policy.LivenessChecker
+	// Groups answers in the place of Microsoft Graph, and Liveness in that of the
+	// cluster that issued a token; nil means that these are asked themselves. Policy
+	// tests say what they would answer.
+	Groups   policy.GroupResolver
+	Liveness policy.LivenessChecker
 }
 
-// Build compiles the configuration into rules to decide by. Issuers whose keys
-// come from where they do in previous, which may be nil, go on with the keys they
-// have; the others begin to fetch theirs. Whoever puts the rules in force closes
-// previous' issuers.
+// Build compiles the configuration into rules to decide by. What has not changed
+// since previous, which may be nil, goes on: an issuer's keys whose source is the
+// same, and what Microsoft Graph and other clusters have answered. The keys of other
+// issuers begin to be fetched. Whoever puts the rules in force closes previous'
+// issuers.
 func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenreview.Rules, error) {
+	if previous == nil {
+		previous = &tokenreview.Rules{}
+	}
 	rules := &tokenreview.Rules{Policies: make(map[string]*policy.Policy, len(c.Issuers))}
 	configs := make([]issuers.Config, 0, len(c.Issuers))
 	for i := range c.Issuers {
@@ -34,17 +38,9 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 			return nil, fmt.Errorf("configuration: two issuers go by the name %q", issuer.Name)
 		}
 		configs = append(configs, issuer.proof())
-		decides, err := issuer.policy(options)
-		if err != nil {
-			return nil, fmt.Errorf("configuration: issuer %q: %w", issuer.Name, err)
-		}
-		rules.Policies[issuer.Name] = decides
+		rules.Policies[issuer.Name] = issuer.policy(previous.Policies[issuer.Name], options)
 	}
-	var before *issuers.Set
-	if previous != nil {
-		before = previous.Issuers
-	}
-	set, err := issuers.NewSet(configs, before, options.Options)
+	set, err := issuers.NewSet(configs, previous.Issuers, options.Options)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
@@ -73,40 +69,29 @@ func (i *Issuer) proof() issuers.Config {
 }
 
 // policy says who the issuer's tokens speak for.
-func (i *Issuer) policy(options Options) (*policy.Policy, error) {
+func (i *Issuer) policy(previous *policy.Policy, options Options) *policy.Policy {
 	rules := policy.Config{
 		Authenticator: i.JWT,
 		Expressions:   i.Expressions,
 		Policy:        i.Policy,
 		EntraTenant:   entraTenant(i.JWT.Issuer, i.Policy.Entra),
 	}
+	groups, live := previous.Asked()
 	if spec := i.Policy.Entra; spec != nil && spec.GroupOverage == v1alpha1.GroupOverageResolve {
-		if options.Groups != nil {
-			rules.Groups = options.Groups(i)
-		} else {
-			graph, err := i.graph(options)
-			if err != nil {
-				return nil, err
-			}
-			rules.Groups = graph
-		}
+		rules.Groups = i.groupResolver(groups, options)
 	}
 	if spec := i.Policy.Kubernetes; spec != nil && spec.Liveness == v1alpha1.LivenessTokenReview {
-		if options.Liveness != nil {
-			rules.Liveness = options.Liveness(i)
-		} else {
-			rules.Liveness = liveness.New(liveness.Config{
-				Kubeconfig: spec.Kubeconfig,
-				CacheTTL:   spec.LivenessCacheTTL.Duration,
-			}, liveness.Options{Now: options.Now})
-		}
+		rules.Liveness = i.livenessChecker(live, options)
 	}
-	return policy.New(rules), nil
+	return policy.New(rules)
 }
 
-func (i *Issuer) graph(options Options) (*entra.Graph, error) {
+func (i *Issuer) groupResolver(previous policy.GroupResolver, options Options) policy.GroupResolver {
+	if options.Groups != nil {
+		return options.Groups
+	}
 	spec := i.Policy.Entra.Graph
-	return entra.NewGraph(entra.GraphConfig{
+	graph := entra.GraphConfig{
 		Tenant:              entraTenant(i.JWT.Issuer, i.Policy.Entra),
 		Cloud:               graphCloud(i.JWT.Issuer, i.Policy.Entra),
 		ClientID:            spec.ClientID,
@@ -114,5 +99,21 @@ func (i *Issuer) graph(options Options) (*entra.Graph, error) {
 		ClientAssertionFile: spec.ClientAssertionFile,
 		SecurityEnabledOnly: *spec.SecurityEnabledOnly,
 		CacheTTL:            spec.CacheTTL.Duration,
-	}, entra.GraphOptions{Now: options.Now})
+	}
+	if old, ok := previous.(*entra.Graph); ok && old.Config() == graph {
+		return old
+	}
+	return entra.NewGraph(graph, entra.GraphOptions{Now: options.Now})
+}
+
+func (i *Issuer) livenessChecker(previous policy.LivenessChecker, options Options) policy.LivenessChecker {
+	if options.Liveness != nil {
+		return options.Liveness
+	}
+	spec := i.Policy.Kubernetes
+	cluster := liveness.Config{Kubeconfig: spec.Kubeconfig, CacheTTL: spec.LivenessCacheTTL.Duration}
+	if old, ok := previous.(*liveness.Checker); ok && old.Config() == cluster {
+		return old
+	}
+	return liveness.New(cluster, liveness.Options{Now: options.Now})
 }

@@ -134,6 +134,48 @@ func TestExpressionsAreCompiled(t *testing.T) {
 	}
 }
 
+func TestExtrasThatAreNotOursAreLeftToDocumentOne(t *testing.T) {
+	const file = documentOne + `    extra: [{key: KEY, valueExpression: '"x"'}]
+---
+` + policyOfIt
+	kubernetes := strings.Replace(file, ".com}", ".com, kubernetes: {clusterName: build}}", 1)
+	for _, test := range []struct{ name, text, key, refused string }{
+		{"no other cluster", file, "tokenreview.dev/cluster", ""},
+		{"another cluster", kubernetes, "tokenreview.dev/cluster", `document 1 maps "tokenreview.dev/cluster"`},
+		{"another cluster and an extra of somebody else", kubernetes, "example.com/team", ""},
+		{"another cluster and an extra that only begins like ours", kubernetes, "tokenreview.dev.example.com/team", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Parse("file", []byte(strings.Replace(test.text, "KEY", test.key, 1)))
+			if (err == nil) != (test.refused == "") || err != nil && !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("expected %q, got %v", test.refused, err)
+			}
+		})
+	}
+}
+
+func TestDefaultsOfGraph(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		given, want v1alpha1.Graph
+	}{
+		{"what is not said", v1alpha1.Graph{}, v1alpha1.Graph{
+			OnFailure: v1alpha1.GraphFailureDeny, SecurityEnabledOnly: new(true), CacheTTL: &metav1.Duration{Duration: 5 * time.Minute},
+		}},
+		{"what is said stays", v1alpha1.Graph{OnFailure: v1alpha1.GraphFailureOmitGroups, SecurityEnabledOnly: new(false), CacheTTL: &metav1.Duration{}}, v1alpha1.Graph{
+			OnFailure: v1alpha1.GraphFailureOmitGroups, SecurityEnabledOnly: new(false), CacheTTL: &metav1.Duration{},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{Graph: &test.given}}
+			setDefaults(&spec, "https://idp.example.com")
+			if diff := cmp.Diff(&test.want, spec.Entra.Graph); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDefaultsOfTheBlocks(t *testing.T) {
 	spec := v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}, Kubernetes: &v1alpha1.Kubernetes{}}
 	setDefaults(&spec, "https://idp.example.com")

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/install"
+
+	"tokenreview.dev/webhook/internal/strictyaml"
 )
 
 const (
@@ -128,6 +130,14 @@ func TestLinesCountFromTheBeginningOfTheFile(t *testing.T) {
 	}
 }
 
+func TestNamesInPathsStayOnOneLine(t *testing.T) {
+	_, err := Parse("file", []byte(documentOne+"\"a\\n\\e[31m\": 1\n? [b]\n: 2\n"))
+	want := `file:9: document 1: ["a\n\x1b[31m"]: unknown field`
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s…", err, want)
+	}
+}
+
 func TestFileThatIsTooLarge(t *testing.T) {
 	text := documentOne + "#" + strings.Repeat("x", MaxFileSize-len(documentOne)-2) + "\n"
 	if _, err := Parse("file", []byte(text)); err != nil {
@@ -171,7 +181,7 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(want.JWT, authenticators(got), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("document 1 (-kube-apiserver +webhook)\n%s", diff)
 		}
-		alone, err := upstream(splitDocuments("file", data)[0].text)
+		alone, err := upstream(strictyaml.Split("file", data)[0].Text)
 		if diff := cmp.Diff(want, alone); err != nil || diff != "" {
 			t.Errorf("the first document is cut wrongly: %v\n%s", err, diff)
 		}

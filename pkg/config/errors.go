@@ -1,60 +1,13 @@
 package config
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strings"
-)
+import "tokenreview.dev/webhook/internal/strictyaml"
 
 // Error is one thing that is wrong in a configuration file, and where. It never
 // quotes key material.
-type Error struct {
-	// File is the name that Load or Parse was given.
-	File string
-	// Line counts from 1.
-	Line int
-	// Document counts the documents that are not empty from 1; 0 is the file as a
-	// whole.
-	Document int
-	// Path is the field, such as jwt[0].issuer.url; empty is the whole document.
-	Path string
-	// Message says what is wrong and what to do, in one line.
-	Message string
-}
-
-// Error is "FILE:LINE: document N: PATH: MESSAGE" without the parts that are not
-// known.
-func (e Error) Error() string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s:%d: ", e.File, e.Line)
-	if e.Document > 0 {
-		fmt.Fprintf(&text, "document %d: ", e.Document)
-	}
-	if e.Path != "" {
-		fmt.Fprintf(&text, "%s: ", e.Path)
-	}
-	text.WriteString(e.Message)
-	return text.String()
-}
+type Error = strictyaml.Error
 
 // Errors is everything that is wrong in a configuration file, in the order of the
 // file.
-type Errors []Error
+type Errors = strictyaml.Errors
 
-// Error is the errors, one to a line.
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, err := range e {
-		lines[i] = err.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// sorted returns the errors in the order of the file, each once.
-func (e Errors) sorted() Errors {
-	slices.SortStableFunc(e, func(a, b Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Document, b.Document))
-	})
-	return slices.Compact(e)
-}
+type document = strictyaml.Document

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
 func TestRuleOverTheRepository(t *testing.T) {
@@ -22,29 +25,32 @@ func TestRuleOverTheRepository(t *testing.T) {
 		`{"a": claims.repository_owner_id}["a"] == "82603435"`:                  true,
 		`claims.ref == "refs/heads/main" || claims.repository_owner == "qjoly"`: true,
 		// None of these is about the repository.
-		`claims.repository_visibility == "public"`:              false,
-		`has(claims.repository)`:                                false,
-		`"repository" in claims`:                                false,
-		`claims.ref == "refs/heads/main"`:                       false,
-		`claims.sub.startsWith("repo:qjoly/")`:                  false,
-		`claims.actor == "claims.repository"`:                   false,
-		`claims.nested.repository == "a/b"`:                     false,
-		`{"repository": "a/b"}.repository == "a/b"`:             false,
-		`claims["sub"] == "repository"`:                         false,
-		`claims.my_repository == "a/b"`:                         false,
-		`[{"repository": 1}].all(other, other.repository == 1)`: false,
+		`claims.repository_visibility == "public"`:                        false,
+		`has(claims.repository)`:                                          false,
+		`claims.?repository.hasValue()`:                                   false,
+		`claims[?"repository"].hasValue()`:                                false,
+		`[{"repository": "a/b"}].all(claims, claims.repository == "a/b")`: false,
+		`"repository" in claims`:                                          false,
+		`claims.ref == "refs/heads/main"`:                                 false,
+		`claims.sub.startsWith("repo:qjoly/")`:                            false,
+		`claims.actor == "claims.repository"`:                             false,
+		`claims.nested.repository == "a/b"`:                               false,
+		`{"repository": "a/b"}.repository == "a/b"`:                       false,
+		`claims["sub"] == "repository"`:                                   false,
+		`claims.my_repository == "a/b"`:                                   false,
+		`[{"repository": 1}].all(other, other.repository == 1)`:           false,
 	} {
 		rules := []apiserver.ClaimValidationRule{{Expression: expression}}
 		if _, err := compiler.CompileClaimsExpression(&authenticationcel.ClaimValidationCondition{Expression: expression}); err != nil {
 			t.Fatalf("%s: %v", expression, err)
 		}
-		if got := hasRepositoryRule(rules, compiler); got != want {
+		if got := hasRuleOver(isRepositoryClaim, rules, compiler); got != want {
 			t.Errorf("%s: got %t, want %t", expression, got, want)
 		}
 	}
 	for claim, want := range map[string]bool{"repository": true, "repository_id": true, "repository_visibility": false, "ref": false, "": false, "my_repository": false} {
 		rules := []apiserver.ClaimValidationRule{{Claim: "iss", RequiredValue: "a"}, {Claim: claim, RequiredValue: "b"}}
-		if got := hasRepositoryRule(rules, compiler); got != want {
+		if got := hasRuleOver(isRepositoryClaim, rules, compiler); got != want {
 			t.Errorf("claim %q: got %t, want %t", claim, got, want)
 		}
 	}
@@ -112,5 +118,30 @@ func TestWhatAPatternSaysOfTheOwner(t *testing.T) {
 		if got := ownerPart(pattern); got != want {
 			t.Errorf("%q: expected %q, got %q", pattern, want, got)
 		}
+	}
+}
+
+func TestWorkflowsOfOthers(t *testing.T) {
+	commit := strings.Repeat("0123456789", 4)
+	for _, test := range []struct {
+		name, repository, workflow string
+		foreign                    bool
+	}{
+		{"of the owner", "octo/app", "octo/ci/.github/workflows/x.yaml@refs/heads/main", false},
+		{"of the owner in other case", "Octo/app", "octo/ci/.github/workflows/x.yaml@refs/heads/main", false},
+		{"of somebody else", "octo/app", "evil/ci/.github/workflows/x.yaml@refs/heads/main", true},
+		{"of somebody else, a commit", "octo/app", "evil/ci/.github/workflows/x.yaml@" + commit, false},
+		{"of somebody else, a branch that looks like the beginning of a commit", "octo/app", "evil/ci/.github/workflows/x.yaml@" + commit[:7], true},
+		{"of somebody else, a branch that begins with a commit", "octo/app", "evil/ci/.github/workflows/x.yaml@" + commit + "0", true},
+		{"of somebody else, any workflow of a commit", "octo/app", "evil/**@" + commit, true},
+		{"of an owner who matches", "oct*/app", "octo/ci/.github/workflows/x.yaml@refs/heads/main", false},
+		{"where any owner is admitted by an id", "*/app", "evil/ci/.github/workflows/x.yaml@refs/heads/main", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rules := []v1alpha1.GitHubActionsRule{{Repository: test.repository, OwnerID: "1", Workflows: []string{test.workflow}}}
+			if got := len(foreignWorkflows(rules, field.NewPath("allow"))) > 0; got != test.foreign {
+				t.Errorf("expected %t, got %t", test.foreign, got)
+			}
+		})
 	}
 }

@@ -7,8 +7,9 @@
 // or as Errors, which are all that is wrong with it. What the settings do is for
 // the packages that are configured.
 //
-// The kinds themselves are those of package v1alpha1. Read this one in this order:
-// load.go, documents.go, decode.go, strict.go, validation.go, build.go.
+// The kinds themselves are those of package v1alpha1, and package strictyaml says
+// where in the file what is wrong. Read this one in this order: load.go, decode.go,
+// validation.go, build.go.
 package config
 
 import (
@@ -77,17 +78,17 @@ func Parse(name string, data []byte) (*Config, error) {
 
 	var errs Errors
 	for _, d := range documents {
-		errs = append(errs, d.errs...)
+		errs = append(errs, d.Errors()...)
 	}
 	if len(errs) > 0 {
-		return nil, errs.sorted()
+		return nil, errs.Sorted()
 	}
 	return compile(file, compiler, data)
 }
 
 // compile makes a Config of documents that are valid.
 func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte) (*Config, error) {
-	config := &Config{Digest: digestOf(data), Warnings: warnings(file)}
+	config := &Config{Digest: digestOf(data), Warnings: warnings(file, compiler)}
 	if file.webhook.object != nil {
 		config.Webhook = file.webhook.object.Spec
 	}
@@ -101,8 +102,7 @@ func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte)
 		// to change, rules without a compiled form would be rules that nobody checks.
 		expressions, errs := apiservervalidation.CompileAndValidateJWTAuthenticator(compiler, jwt, config.Webhook.DisallowedIssuers)
 		if len(errs) > 0 {
-			first := file.authentication
-			return nil, Errors{{File: first.file, Line: first.line, Document: first.number, Message: errs.ToAggregate().Error()}}
+			return nil, Errors{file.authentication.ErrorAt("", errs.ToAggregate().Error())}
 		}
 		issuer.Expressions = expressions
 		config.Issuers = append(config.Issuers, issuer)

@@ -20,19 +20,19 @@ func validate(file decodedFile, compiler authenticationcel.Compiler) {
 	var disallowed []string
 	if webhook := file.webhook; webhook.object != nil {
 		disallowed = webhook.object.Spec.DisallowedIssuers
-		webhook.report(validateWebhook(webhook.object))
+		webhook.Report(validateWebhook(webhook.object))
 	}
 	if authentication := file.authentication; authentication.object != nil {
-		authentication.report(apiservervalidation.ValidateAuthenticationConfiguration(compiler, authentication.object, disallowed))
+		authentication.Report(apiservervalidation.ValidateAuthenticationConfiguration(compiler, authentication.object, disallowed))
 	}
 	for i, policy := range file.policies {
 		if policy.object == nil {
 			continue
 		}
-		policy.report(validatePolicy(policy.object))
-		policy.report(validateAmongPolicies(policy, file.policies[:i]))
+		policy.Report(validatePolicy(policy.object))
+		policy.Report(validateAmongPolicies(policy, file.policies[:i]))
 		if file.authentication.sound() {
-			policy.report(validateAgainstAuthentication(policy.object, file))
+			policy.Report(validateAgainstAuthentication(policy.object, file))
 		}
 	}
 	reportOpenGitHubIssuers(file, compiler)
@@ -57,6 +57,9 @@ func validatePolicy(policy *v1alpha1.IssuerPolicy) field.ErrorList {
 	errs = append(errs, validateKeys(&spec.Keys, path.Child("keys"))...)
 	errs = append(errs, validatePositive(spec.Token.MaxLifetime, path.Child("token", "maxLifetime"))...)
 	errs = append(errs, validateEnum(spec.EmailVerified, path.Child("emailVerified"), v1alpha1.EmailVerifiedRequired, v1alpha1.EmailVerifiedIfPresent, v1alpha1.EmailVerifiedIgnored)...)
+	if spec.EmailVerifiedClaim != "" && spec.EmailVerified == v1alpha1.EmailVerifiedIgnored {
+		errs = append(errs, field.Forbidden(path.Child("emailVerifiedClaim"), "emailVerified Ignored looks at no claim: remove this"))
+	}
 	if spec.EmailVerifiedClaim != "" {
 		errs = append(errs, validateText(spec.EmailVerifiedClaim, path.Child("emailVerifiedClaim"))...)
 	}
@@ -102,11 +105,15 @@ func validateAmongPolicies(policy decoded[v1alpha1.IssuerPolicy], preceding []de
 		}
 		if issuer := policy.object.Spec.Issuer; issuer != "" && issuer == other.object.Spec.Issuer {
 			errs = append(errs, duplicate(field.NewPath("spec", "issuer"), issuer,
-				fmt.Sprintf("document %d is a policy for it already: merge the two", other.number)))
+				fmt.Sprintf("document %d is a policy for it already: merge the two", other.Number)))
+		}
+		if mine, others := policy.object.Spec.Kubernetes, other.object.Spec.Kubernetes; mine != nil && others != nil && mine.ClusterName != "" && mine.ClusterName == others.ClusterName {
+			errs = append(errs, duplicate(field.NewPath("spec", "kubernetes", "clusterName"), mine.ClusterName,
+				fmt.Sprintf("document %d calls its cluster that, and the accounts of both would be the same groups: choose another", other.Number)))
 		}
 		if name := policy.object.Metadata.Name; name != "" && name == other.object.Metadata.Name {
 			errs = append(errs, duplicate(field.NewPath("metadata", "name"), name,
-				fmt.Sprintf("document %d has the name already: choose another", other.number)))
+				fmt.Sprintf("document %d has the name already: choose another", other.Number)))
 		}
 	}
 	return errs
@@ -121,9 +128,10 @@ func validateAgainstAuthentication(policy *v1alpha1.IssuerPolicy, file decodedFi
 		urls = append(urls, url)
 		if url == policy.Spec.Issuer {
 			errs = append(errs, validateKeyPlace(&policy.Spec.Keys, jwt.Issuer.DiscoveryURL, field.NewPath("spec", "keys"))...)
-			errs = append(errs, validateEntraIssuer(policy.Spec.Entra, jwt.Issuer, field.NewPath("spec", "entra"))...)
-			errs = append(errs, validateKubernetesExtras(policy.Spec.Kubernetes, jwt.ClaimMappings.Extra, field.NewPath("spec", "kubernetes"))...)
+			errs = append(errs, validateEntraIssuer(&policy.Spec, jwt.Issuer, field.NewPath("spec", "entra"))...)
+			errs = append(errs, validateKubernetesIssuer(policy.Spec.Kubernetes, &jwt, field.NewPath("spec", "kubernetes"))...)
 		}
+		errs = append(errs, validateKubernetesExtras(policy.Spec.Kubernetes, &jwt, field.NewPath("spec", "kubernetes"))...)
 		if name := policy.Metadata.Name; name == derivedName(url) && file.policyOf(url) == nil {
 			errs = append(errs, duplicate(field.NewPath("metadata", "name"), name,
 				fmt.Sprintf("issuer %q goes by the name, having no policy: choose another", url)))

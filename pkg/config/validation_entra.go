@@ -1,7 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/apis/apiserver"
@@ -48,18 +52,53 @@ func validateGraph(graph *v1alpha1.Graph, path *field.Path) field.ErrorList {
 
 // validateEntraIssuer wants an issuer whose URL names a tenant, as those of Entra ID
 // do: tid is compared with it, and Graph is asked about it.
-func validateEntraIssuer(spec *v1alpha1.Entra, issuer apiserver.Issuer, path *field.Path) field.ErrorList {
+func validateEntraIssuer(policy *v1alpha1.IssuerPolicySpec, issuer apiserver.Issuer, path *field.Path) field.ErrorList {
+	spec := policy.Entra
 	if spec == nil {
 		return nil
 	}
-	if entraTenant(issuer, spec) == "" {
+	tenant := entraTenant(issuer, spec)
+	if shared := sharedTenant(issuer.URL); tenant == "" && shared != "" {
+		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("the issuer %q is the iss of no token: put the tenant's id in the place of %s, here and in document 1", issuer.URL, shared))}
+	}
+	if tenant == "" {
 		return field.ErrorList{field.Forbidden(path, fmt.Sprintf("the issuer %q names no tenant, so it is not Entra ID, whose issuers are such as https://login.microsoftonline.com/TENANT/v2.0 and https://sts.windows.net/TENANT/: remove this", issuer.URL))}
 	}
-	if spec.Graph != nil && graphCloud(issuer, spec) == "" {
-		return field.ErrorList{field.Required(path.Child("graph", "cloud"), fmt.Sprintf("the issuer %q does not say in which national cloud it is: choose one of %q", issuer.URL, cloudNames()))}
+	var errs field.ErrorList
+	if len(spec.TenantIDs) > 0 && !slices.ContainsFunc(spec.TenantIDs, func(id string) bool { return strings.EqualFold(id, tenant) }) {
+		errs = append(errs, field.Invalid(path.Child("tenantIDs"), spec.TenantIDs, fmt.Sprintf("none of these is %s, the tenant in the issuer: every token would be refused", tenant)))
 	}
-	return nil
+	if spec.Graph != nil && graphCloud(issuer, spec) == "" {
+		errs = append(errs, field.Required(path.Child("graph", "cloud"), fmt.Sprintf("the issuer %q does not say in which national cloud it is: choose one of %q", issuer.URL, cloudNames())))
+	}
+	if spec.Graph != nil {
+		errs = append(errs, validateCloud(spec.Graph.Cloud, issuer, &policy.Keys, path.Child("graph", "cloud"))...)
+	}
+	return errs
 }
+
+// validateCloud wants the client secret to go to where the issuer is. Two clouds may
+// share that, and the v1 issuer is that of several: then the URL that the keys come
+// from tells which, and a file does not.
+func validateCloud(name string, issuer apiserver.Issuer, keys *v1alpha1.Keys, path *field.Path) field.ErrorList {
+	parsed, _ := entra.ParseIssuer(issuer.URL, cmp.Or(issuer.DiscoveryURL, keys.JWKSURL, keys.JWKSFile, keys.JWKS))
+	own, given := parsed.Cloud.LoginHost(), entra.Cloud(name).LoginHost()
+	if own == "" || given == "" || own == given {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, name, fmt.Sprintf("the issuer is in the cloud %s, and the client secret would be used in another: remove this", parsed.Cloud))}
+}
+
+// sharedTenant is what stands in the place of a tenant in the URL of an endpoint of
+// Entra ID for the people of several; empty for every other URL.
+func sharedTenant(issuer string) string {
+	if match := sharedTenantForm.FindStringSubmatch(issuer); match != nil {
+		return match[1]
+	}
+	return ""
+}
+
+var sharedTenantForm = regexp.MustCompile(`^https://login\.(?:microsoftonline\.com|microsoftonline\.us|partner\.microsoftonline\.cn)/(common|organizations|consumers)/`)
 
 // entraTenant is the tenant that an issuer's URL names: where it is one of Entra
 // ID's, or where its policy says that it is. Empty for every other issuer.

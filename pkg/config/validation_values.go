@@ -2,7 +2,6 @@ package config
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"tokenreview.dev/webhook/pkg/entra"
 )
 
 // validateEnum wants one of a few words; empty is the default.
@@ -31,6 +32,16 @@ func validateText(text string, path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(path, text, "must not begin or end with a space")}
 	}
 	return nil
+}
+
+// validateForm is validateText that wants a form too; detail says which.
+func validateForm(fits func(string) bool, detail string) func(string, *field.Path) field.ErrorList {
+	return func(text string, path *field.Path) field.ErrorList {
+		if errs := validateText(text, path); len(errs) > 0 || fits(text) {
+			return errs
+		}
+		return field.ErrorList{field.Invalid(path, text, detail)}
+	}
 }
 
 // validateTexts wants a list of them, each once. An empty list that is given is
@@ -66,15 +77,13 @@ func validateWord(words ...string) func(string, *field.Path) field.ErrorList {
 	}
 }
 
-// validateGUID wants the form in which Entra writes its ids (RFC 9562 §4).
+// validateGUID wants the form in which Entra writes its ids.
 func validateGUID(id string, path *field.Path) field.ErrorList {
-	if guidForm.MatchString(id) {
+	if entra.IsGUID(id) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, id, "must be a GUID such as de5169f1-9a13-45fe-a4cf-07feee258b7f")}
 }
-
-var guidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // validatePositive wants a duration above zero; nil is the default.
 func validatePositive(duration *metav1.Duration, path *field.Path) field.ErrorList {

@@ -23,7 +23,7 @@ func warnGitHubActions(spec *v1alpha1.IssuerPolicySpec, warn func(*field.Path, s
 	if len(github.Allow) > 0 && !isGitHubActions(spec.Issuer) {
 		warn(path.Child("allow"), fmt.Sprintf("is for tokens of GitHub Actions, and %.200q does not look like an issuer of such: tokens without GitHub's claims are refused", spec.Issuer))
 	}
-	var anyName, unpinned, pullRequests, pullRequestTarget []*field.Path
+	var anyName, unpinned, pullRequests, pullRequestTarget, namesTarget []*field.Path
 	for i := range github.Allow {
 		rule, at := &github.Allow[i], path.Child("allow").Index(i)
 		switch {
@@ -32,6 +32,9 @@ func warnGitHubActions(spec *v1alpha1.IssuerPolicySpec, warn func(*field.Path, s
 			anyName = append(anyName, at)
 		default:
 			unpinned = append(unpinned, at)
+		}
+		if j := slices.Index(rule.Events, "pull_request_target"); j >= 0 {
+			namesTarget = append(namesTarget, at.Child("events").Index(j))
 		}
 		switch {
 		case len(rule.Events) > 0:
@@ -49,6 +52,7 @@ func warnGitHubActions(spec *v1alpha1.IssuerPolicySpec, warn func(*field.Path, s
 		{unpinned, "pins neither repositoryID nor ownerID: after a rename or deletion whoever registers the name again comes in; GitHub's API gives the ids"},
 		{pullRequests, "does not say which events: it admits pull_request and pull_request_target, which can run what nobody has reviewed; give events, such as [push, workflow_dispatch]"},
 		{pullRequestTarget, "does not say which events: it admits pull_request_target, which works on what strangers propose, with the ref of the base; give events, such as [push, workflow_dispatch]"},
+		{namesTarget, "works on what strangers propose, with the ref of the base: remove it, unless no workflow that it starts runs any of that"},
 		{foreignWorkflows(github.Allow, path.Child("allow")), "is a workflow of an owner that no rule admits, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it"},
 	} {
 		if len(kind.paths) > 0 {
@@ -82,21 +86,26 @@ func matchesPullRequests(ref string) bool {
 
 // ownerPatterns are what a rule wants of the owner's name, none where it leaves that
 // open.
-func ownerPatterns(rule *v1alpha1.GitHubActionsRule) []string {
-	patterns := []string{strings.ToLower(rule.Owner), strings.ToLower(ownerPart(rule.Repository))}
-	return slices.DeleteFunc(patterns, saysNothing)
+func ownerPatterns(rule *v1alpha1.GitHubActionsRule) []policy.Pattern {
+	var patterns []policy.Pattern
+	for _, owner := range []string{rule.Owner, ownerPart(rule.Repository)} {
+		if !saysNothing(owner) {
+			patterns = append(patterns, policy.NewNamePattern(owner))
+		}
+	}
+	return patterns
 }
 
 // namesOwner reports whether a rule admits, by name, one owner.
 func namesOwner(rule *v1alpha1.GitHubActionsRule) bool {
-	return slices.ContainsFunc(ownerPatterns(rule), func(owner string) bool { return policy.NewPattern(owner).IsLiteral() })
+	return slices.ContainsFunc(ownerPatterns(rule), policy.Pattern.IsLiteral)
 }
 
 // foreignWorkflows returns the paths of the workflows that are not, or need not be,
 // of an owner whom the rules admit by name, and are no fixed commit. It cannot tell
 // where a rule admits by an id alone.
 func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*field.Path {
-	known := map[string]bool{}
+	known := map[policy.Pattern]bool{}
 	var wild []policy.Pattern
 	for i := range rules {
 		owners := ownerPatterns(&rules[i])
@@ -104,8 +113,8 @@ func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*f
 			return nil
 		}
 		for _, owner := range owners {
-			if pattern := policy.NewPattern(owner); !pattern.IsLiteral() && !known[owner] {
-				wild = append(wild, pattern)
+			if !owner.IsLiteral() && !known[owner] {
+				wild = append(wild, owner)
 			}
 			known[owner] = true
 		}
@@ -113,11 +122,12 @@ func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*f
 	var foreign []*field.Path
 	for i := range rules {
 		for j, workflow := range rules[i].Workflows {
-			owner := strings.ToLower(ownerPart(workflow))
+			name := ownerPart(workflow)
+			owner := policy.NewNamePattern(name)
 			if _, seen := known[owner]; !seen {
-				// A star in owner is a character like others: what a pattern matches with it, it
+				// A star in name is a character like others: what a pattern matches with it, it
 				// also matches with what the star stands for.
-				known[owner] = slices.ContainsFunc(wild, func(p policy.Pattern) bool { return p.Match(owner) })
+				known[owner] = slices.ContainsFunc(wild, func(p policy.Pattern) bool { return p.Match(name) })
 			}
 			if !known[owner] && !fixedWorkflow.MatchString(workflow) {
 				foreign = append(foreign, path.Index(i).Child("workflows").Index(j))

@@ -8,6 +8,6 @@
 // here.
 //
 // Read it in this order: cloud.go, issuer.go, and for the groups graph.go,
-// lookup.go, token.go, pause.go, transport.go, text.go. Nothing runs in the
+// lookup.go, token.go, pause.go, transport.go. Nothing runs in the
 // background: what goes on after the caller has left ends within lookupTimeout.
 package entra

@@ -2,16 +2,15 @@ package entra
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/cache"
+
+	"tokenreview.dev/webhook/internal/redact"
 )
 
 const (
@@ -26,13 +25,13 @@ const (
 	maxCached = 1024
 )
 
-// GraphConfig is how Microsoft Graph is asked for the groups of one tenant. The
-// application needs the application permissions GroupMember.Read.All and
-// User.ReadBasic.All to look up users, Application.Read.All to look up service
-// principals, and an administrator's consent
-// (https://learn.microsoft.com/graph/api/directoryobject-getmembergroups).
+// GraphConfig is how Microsoft Graph is asked for the groups of one tenant. Whoever
+// makes one has checked that it is as described here. The application needs the
+// application permissions GroupMember.Read.All and User.ReadBasic.All to look up
+// users, Application.Read.All to look up service principals, and an administrator's
+// consent (https://learn.microsoft.com/graph/api/directoryobject-getmembergroups).
 type GraphConfig struct {
-	// Tenant is the id of the tenant whose principals are looked up.
+	// Tenant is the id of the tenant whose principals are looked up, a GUID.
 	Tenant string
 	Cloud  Cloud
 	// ClientID is the id of the application that asks.
@@ -71,12 +70,8 @@ type Graph struct {
 	cache   *cache.LRUExpireCache // nil without CacheTTL
 }
 
-// NewGraph checks the configuration and returns a client. It reads no file and
-// sends nothing.
-func NewGraph(config GraphConfig, options GraphOptions) (*Graph, error) {
-	if err := config.validate(); err != nil {
-		return nil, err
-	}
+// NewGraph returns a client. It reads no file and sends nothing.
+func NewGraph(config GraphConfig, options GraphOptions) *Graph {
 	now := options.Now
 	if now == nil {
 		now = time.Now
@@ -87,7 +82,7 @@ func NewGraph(config GraphConfig, options GraphOptions) (*Graph, error) {
 	}
 	config.Tenant = strings.ToLower(config.Tenant)
 	client := newClient(transport, config.Cloud)
-	pause := &pause{now: now}
+	pause := newPause(now)
 	g := &Graph{
 		config: config,
 		client: client,
@@ -98,33 +93,11 @@ func NewGraph(config GraphConfig, options GraphOptions) (*Graph, error) {
 	if config.CacheTTL > 0 {
 		g.cache = cache.NewLRUExpireCacheWithClock(maxCached, clock(now))
 	}
-	return g, nil
+	return g
 }
 
-func (c GraphConfig) validate() error {
-	var errs []error
-	if !isGUID(c.Tenant) {
-		errs = append(errs, fmt.Errorf("tenant: expected a GUID, got %.100q", c.Tenant))
-	}
-	if !isGUID(c.ClientID) {
-		errs = append(errs, fmt.Errorf("client ID: expected a GUID, got %.100q", c.ClientID))
-	}
-	if !slices.Contains(Clouds(), c.Cloud) {
-		errs = append(errs, fmt.Errorf("cloud: expected one of %v, got %.100q", Clouds(), c.Cloud))
-	}
-	if (c.ClientSecretFile == "") == (c.ClientAssertionFile == "") {
-		errs = append(errs, errors.New("expected either a client secret file or a client assertion file"))
-	}
-	for _, path := range []string{c.ClientSecretFile, c.ClientAssertionFile} {
-		if path != "" && !filepath.IsAbs(path) {
-			errs = append(errs, fmt.Errorf("expected an absolute path, got %.100q", path))
-		}
-	}
-	if c.CacheTTL < 0 {
-		errs = append(errs, fmt.Errorf("cache TTL: expected 0 or more, got %s", c.CacheTTL))
-	}
-	return errors.Join(errs...)
-}
+// Config is what the Graph was made with, the tenant in lower case.
+func (g *Graph) Config() GraphConfig { return g.config }
 
 // principal is whose groups are looked up; it is the key of caches.
 type principal struct {
@@ -140,20 +113,23 @@ type answer struct {
 
 // Groups returns the object ids, in lower case, of the groups that a principal is a
 // member of, directly or through other groups. known is false if Entra has no such
-// principal any more. An error means that it could not be told; its text is one
-// line, bounded, and without any part of a credential.
+// principal any more, or never had because objectID is no GUID. An error means that
+// it could not be told; its text is one line, bounded, and without any part of a
+// credential.
 //
 // Callers who ask for the same principal share one lookup, which goes on for the
-// others when one leaves. An answer is at most CacheTTL old.
+// others when one leaves, and its answer: groups must not be changed. It is at most
+// CacheTTL old.
 func (g *Graph) Groups(ctx context.Context, objectID string, servicePrincipal bool) (groups []string, known bool, err error) {
-	if !isGUID(objectID) {
-		return nil, false, errors.New("look up groups: the object id is not a GUID")
+	if !IsGUID(objectID) {
+		return nil, false, nil
 	}
 	who := principal{objectID: strings.ToLower(objectID), service: servicePrincipal}
 	if cached, ok := g.cached(who); ok {
-		return slices.Clone(cached.groups), cached.known, nil
+		return cached.groups, cached.known, nil
 	}
-	flight := g.flights.DoChan(who.path(), func() (any, error) {
+	flight := g.flights.DoChan(who.path(), func() (_ any, err error) {
+		defer redact.Panic(&err) // which would end the process
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
 		return g.lookup(ctx, who)
@@ -166,14 +142,30 @@ func (g *Graph) Groups(ctx context.Context, objectID string, servicePrincipal bo
 			return nil, false, fmt.Errorf("look up groups: %w", result.Err)
 		}
 		answer := result.Val.(answer)
-		return slices.Clone(answer.groups), answer.known, nil
+		return answer.groups, answer.known, nil
 	}
 }
+
+// CheckFiles reads the file of the application's credential, and sends nothing. Its
+// error is the one that a request for an access token would meet now.
+func (g *Graph) CheckFiles() error {
+	if _, err := g.config.credential(); err != nil {
+		return fmt.Errorf("access token: %w", err)
+	}
+	return nil
+}
+
+// Close closes the connections that no lookup uses. Groups may be looked up still,
+// which opens new ones.
+func (g *Graph) Close() { g.client.CloseIdleConnections() }
 
 // lookup asks Graph, unless a lookup that has just ended did.
 func (g *Graph) lookup(ctx context.Context, who principal) (answer, error) {
 	if cached, ok := g.cached(who); ok {
 		return cached, nil
+	}
+	if err := g.pause.checkFor(who); err != nil {
+		return answer{}, err
 	}
 	select {
 	case g.slots <- struct{}{}:

@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,13 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"tokenreview.dev/webhook/internal/entratest"
 	"tokenreview.dev/webhook/pkg/entra"
-	"tokenreview.dev/webhook/pkg/entra/entratest"
 )
 
 const (
@@ -82,15 +84,6 @@ func config(t *testing.T) entra.GraphConfig {
 	return entra.GraphConfig{Tenant: tenant, Cloud: entra.CloudPublic, ClientID: clientID, ClientSecretFile: file}
 }
 
-func newGraph(t *testing.T, config entra.GraphConfig, options entra.GraphOptions) *entra.Graph {
-	t.Helper()
-	graph, err := entra.NewGraph(config, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return graph
-}
-
 func expectGroups(t *testing.T, graph *entra.Graph, id string, expected ...entratest.Group) {
 	t.Helper()
 	groups, known, err := graph.Groups(t.Context(), id, id == robot)
@@ -139,7 +132,7 @@ func expectRequests(t *testing.T, server *entratest.Server, expected entratest.R
 
 func TestGroupsOfAUserAndOfAServicePrincipal(t *testing.T) {
 	server := startServer(t)
-	graph := newGraph(t, config(t), entra.GraphOptions{Transport: server.Transport()})
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: server.Transport()})
 	expectGroups(t, graph, jane, admins, mailing)
 	expectGroups(t, graph, strings.ToUpper(jane), admins, mailing)
 	expectGroups(t, graph, joe)
@@ -151,25 +144,25 @@ func TestOnlySecurityGroupsIfSoConfigured(t *testing.T) {
 	server := startServer(t)
 	config := config(t)
 	config.SecurityEnabledOnly = true
-	expectGroups(t, newGraph(t, config, entra.GraphOptions{Transport: server.Transport()}), jane, admins)
+	expectGroups(t, entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()}), jane, admins)
 }
 
 func TestGroupsAreInLowerCase(t *testing.T) {
 	server := startServer(t)
 	server.AddUser(joe, entratest.Group{ID: strings.ToUpper(admins.ID)})
-	expectGroups(t, newGraph(t, config(t), entra.GraphOptions{Transport: server.Transport()}), joe, admins)
+	expectGroups(t, entra.NewGraph(config(t), entra.GraphOptions{Transport: server.Transport()}), joe, admins)
 }
 
 func TestATenantInCapitalsIsTheSame(t *testing.T) {
 	server := startServer(t)
 	config := config(t)
 	config.Tenant = strings.ToUpper(tenant)
-	expectGroups(t, newGraph(t, config, entra.GraphOptions{Transport: server.Transport()}), jane, admins, mailing)
+	expectGroups(t, entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()}), jane, admins, mailing)
 }
 
 func TestAPrincipalThatEntraDoesNotKnow(t *testing.T) {
 	server := startServer(t)
-	graph := newGraph(t, config(t), entra.GraphOptions{Transport: server.Transport()})
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: server.Transport()})
 	for name, ask := range map[string]func() ([]string, bool, error){
 		"nobody":                               func() ([]string, bool, error) { return graph.Groups(t.Context(), nobody, false) },
 		"a user taken for a service":           func() ([]string, bool, error) { return graph.Groups(t.Context(), jane, true) },
@@ -184,9 +177,11 @@ func TestAPrincipalThatEntraDoesNotKnow(t *testing.T) {
 
 func TestAnObjectIDThatIsNoGUIDIsNeverSent(t *testing.T) {
 	server := startServer(t)
-	graph := newGraph(t, config(t), entra.GraphOptions{Transport: server.Transport()})
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: server.Transport()})
 	for _, id := range []string{"", "me", "jane@contoso.example", jane + "/../" + joe, jane + "\n", "{" + jane + "}", jane + "?$select=id"} {
-		expectError(t, graph, id, "the object id is not a GUID")
+		if groups, known, err := graph.Groups(t.Context(), id, false); known || groups != nil || err != nil {
+			t.Errorf("%q: expected not to be known, got %v, %v, %v", id, groups, known, err)
+		}
 	}
 	expectRequests(t, server, entratest.Requests{})
 }
@@ -199,7 +194,7 @@ func TestEachCloudIsAskedAtItsOwnHosts(t *testing.T) {
 			server := startServer(t)
 			config := config(t)
 			config.Cloud = cloud
-			graph := newGraph(t, config, entra.GraphOptions{Transport: server.Transport()})
+			graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()})
 			expectGroups(t, graph, jane, admins, mailing)
 			expected := []string{cloud.LoginHost(), cloud.GraphHost()}
 			slices.Sort(expected)
@@ -216,7 +211,7 @@ func TestAnswersAreCached(t *testing.T) {
 	clock := newNow()
 	config := config(t)
 	config.CacheTTL = time.Minute
-	graph := newGraph(t, config, entra.GraphOptions{Transport: server.Transport(), Now: clock.Now})
+	graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport(), Now: clock.Now})
 	expectUnknown := func() {
 		t.Helper()
 		if _, known, err := graph.Groups(t.Context(), nobody, false); known || err != nil {
@@ -229,8 +224,6 @@ func TestAnswersAreCached(t *testing.T) {
 	server.AddUser(jane, viewers)
 	server.AddUser(nobody, viewers)
 	clock.pass(time.Minute)
-	groups, _, _ := graph.Groups(t.Context(), jane, false)
-	groups[0] = "changed by a caller"
 	expectGroups(t, graph, jane, admins, mailing)
 	expectGroups(t, graph, strings.ToUpper(jane), admins, mailing)
 	expectUnknown()
@@ -248,7 +241,7 @@ func TestUsersAndServicePrincipalsAreCachedApart(t *testing.T) {
 	server.AddServicePrincipal(jane, viewers)
 	config := config(t)
 	config.CacheTTL = time.Minute
-	graph := newGraph(t, config, entra.GraphOptions{Transport: server.Transport()})
+	graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()})
 	expectGroups(t, graph, jane, admins, mailing)
 	if groups, known, err := graph.Groups(t.Context(), jane, true); err != nil || !known || !slices.Equal(groups, []string{viewers.ID}) {
 		t.Errorf("expected the service principal's groups, got %v, %v, %v", groups, known, err)
@@ -263,37 +256,11 @@ func TestErrorsAreNotCached(t *testing.T) {
 	server := startServer(t)
 	config := config(t)
 	config.CacheTTL = time.Hour
-	graph := newGraph(t, config, entra.GraphOptions{Transport: server.Transport()})
+	graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()})
 	server.AnswerGraph(entratest.GraphError(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges."))
 	expectError(t, graph, jane, "Authorization_RequestDenied")
 	server.AnswerGraph(nil)
 	expectGroups(t, graph, jane, admins, mailing)
-}
-
-func TestNewGraphWantsAWholeConfiguration(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*entra.GraphConfig)
-		text   string
-	}{
-		"no tenant":                 {func(c *entra.GraphConfig) { c.Tenant = "" }, `tenant: expected a GUID, got ""`},
-		"a tenant by its domain":    {func(c *entra.GraphConfig) { c.Tenant = "contoso.onmicrosoft.com" }, `tenant: expected a GUID, got "contoso.onmicrosoft.com"`},
-		"no client id":              {func(c *entra.GraphConfig) { c.ClientID = "" }, `client ID: expected a GUID, got ""`},
-		"no cloud":                  {func(c *entra.GraphConfig) { c.Cloud = "" }, `cloud: expected one of [Public USGovernment USGovernmentDoD China], got ""`},
-		"a cloud that is not known": {func(c *entra.GraphConfig) { c.Cloud = "public" }, `got "public"`},
-		"no credential":             {func(c *entra.GraphConfig) { c.ClientSecretFile = "" }, "either a client secret file or a client assertion file"},
-		"two credentials":           {func(c *entra.GraphConfig) { c.ClientAssertionFile = "/assertion" }, "either a client secret file or a client assertion file"},
-		"a relative path":           {func(c *entra.GraphConfig) { c.ClientSecretFile = "secret" }, `expected an absolute path, got "secret"`},
-		"a negative TTL":            {func(c *entra.GraphConfig) { c.CacheTTL = -time.Second }, "cache TTL: expected 0 or more, got -1s"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			config := config(t)
-			test.change(&config)
-			graph, err := entra.NewGraph(config, entra.GraphOptions{})
-			if err == nil || graph != nil || !strings.Contains(err.Error(), test.text) {
-				t.Errorf("expected an error with %q, got %v", test.text, err)
-			}
-		})
-	}
 }
 
 // proxy is one for all tests: net/http reads HTTPS_PROXY once.
@@ -321,7 +288,7 @@ func TestWithoutATransportTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	t.Setenv("https_proxy", "http://"+listener.Addr().String())
 	t.Setenv("NO_PROXY", "")
 	t.Setenv("no_proxy", "")
-	expectError(t, newGraph(t, config(t), entra.GraphOptions{}), jane, "access token: login.microsoftonline.com: Forbidden")
+	expectError(t, entra.NewGraph(config(t), entra.GraphOptions{}), jane, "access token: login.microsoftonline.com: Forbidden")
 	if host := <-hosts; host != "CONNECT login.microsoftonline.com:443" {
 		t.Errorf("expected the login host to be asked through the proxy, got %q", host)
 	}
@@ -347,7 +314,7 @@ func TestANetworkErrorIsTold(t *testing.T) {
 	broken := roundTrip(func(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("dial tcp:\nno route to host (%s)", r.Header.Get("Authorization"))
 	})
-	expectError(t, newGraph(t, config(t), entra.GraphOptions{Transport: broken}), jane,
+	expectError(t, entra.NewGraph(config(t), entra.GraphOptions{Transport: broken}), jane,
 		"access token: login.microsoftonline.com: dial tcp: no route to host")
 
 	server := startServer(t)
@@ -358,6 +325,69 @@ func TestANetworkErrorIsTold(t *testing.T) {
 		}
 		return genuine.RoundTrip(r)
 	})
-	expectError(t, newGraph(t, config(t), entra.GraphOptions{Transport: half}), jane,
-		"graph.microsoft.com: cannot send Bearer [redacted]")
+	expectError(t, entra.NewGraph(config(t), entra.GraphOptions{Transport: half}), jane,
+		"graph.microsoft.com: (a text that repeats a secret)")
+}
+
+func TestAPanicIsAnErrorOfItsLookupAlone(t *testing.T) {
+	server := startServer(t)
+	genuine := server.Transport()
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if strings.Contains(r.URL.Path, jane) {
+			panic(r.Header.Get("Authorization"))
+		}
+		return genuine.RoundTrip(r)
+	})})
+	for range 20 { // more than there are slots
+		expectError(t, graph, jane, "look up groups: panic: string")
+	}
+	expectGroups(t, graph, joe)
+}
+
+func TestAPanicWhileAnAccessTokenIsFetchedHoldsUpNobody(t *testing.T) {
+	server := startServer(t)
+	genuine := server.Transport()
+	broken := true
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if broken {
+			panic(secret)
+		}
+		return genuine.RoundTrip(r)
+	})})
+	expectError(t, graph, jane, "look up groups: panic: ")
+	broken = false
+	expectGroups(t, graph, jane, admins, mailing)
+}
+
+func TestCloseClosesConnectionsThatNobodyUses(t *testing.T) {
+	server := startServer(t)
+	var opened, closed atomic.Int64
+	transport := server.Transport().(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := dial(ctx, network, address)
+		opened.Add(1)
+		return &countedConn{connection, sync.OnceFunc(func() { closed.Add(1) })}, err
+	}
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: transport})
+	expectGroups(t, graph, jane, admins, mailing)
+	if opened.Load() != 2 || closed.Load() != 0 {
+		t.Fatalf("expected a connection to each host, got %d opened and %d closed", opened.Load(), closed.Load())
+	}
+	graph.Close()
+	if closed.Load() != 2 {
+		t.Errorf("expected both connections to be closed, got %d", closed.Load())
+	}
+	expectGroups(t, graph, joe) // by a new one
+}
+
+// countedConn tells when it is closed.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }

@@ -103,13 +103,15 @@ func parseHTTPS(text string) (*url.URL, bool) {
 
 func firstSegmentGUID(path string) (string, bool) {
 	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if !isGUID(segment) {
+	if !IsGUID(segment) {
 		return "", false
 	}
 	return strings.ToLower(segment), true
 }
 
-// guid is the form in which Entra writes its ids (RFC 9562 §4).
+// guid is the form of a UUID (RFC 9562 §4).
 var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-func isGUID(text string) bool { return guid.MatchString(text) }
+// IsGUID reports whether text has the form in which Entra writes its ids, in either
+// case.
+func IsGUID(text string) bool { return guid.MatchString(text) }

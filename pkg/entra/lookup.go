@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"tokenreview.dev/webhook/internal/redact"
 )
 
 const (
@@ -43,7 +47,11 @@ func (g *Graph) ask(ctx context.Context, who principal) (answer, error) {
 		}
 		response, err := g.post(ctx, who, token)
 		if err != nil {
-			return answer{}, g.pause.begin(defaultPause, fmt.Sprintf("%s: %s", g.config.Cloud.GraphHost(), clean(describe(err), token)))
+			text := fmt.Sprintf("%s: %s", g.config.Cloud.GraphHost(), redact.Line(redact.Cause(err).Error(), token))
+			if response.connected || ctx.Err() != nil {
+				return answer{}, g.pause.beginFor(who, text)
+			}
+			return answer{}, g.pause.begin(defaultPause, text)
 		}
 		switch response.status {
 		case http.StatusUnauthorized:
@@ -63,6 +71,9 @@ func (g *Graph) ask(ctx context.Context, who principal) (answer, error) {
 
 // graphResponse is an answer of Graph's, its body read.
 type graphResponse struct {
+	// connected is whether Graph was reached, also where there is no answer.
+	connected bool
+
 	status int
 	header http.Header
 	body   []byte
@@ -74,6 +85,8 @@ func (g *Graph) post(ctx context.Context, who principal, token string) (graphRes
 		return graphResponse{}, err
 	}
 	target := url.URL{Scheme: "https", Host: g.config.Cloud.GraphHost(), Path: who.path()}
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return graphResponse{}, err
@@ -84,18 +97,18 @@ func (g *Graph) post(ctx context.Context, who principal, token string) (graphRes
 	request.Header.Set("User-Agent", userAgent)
 	response, err := g.client.Do(request)
 	if err != nil {
-		return graphResponse{}, err
+		return graphResponse{connected: connected.Load()}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
-		return graphResponse{}, fmt.Errorf("read the answer: %w", err)
+		return graphResponse{connected: true}, fmt.Errorf("read the answer: %w", err)
 	}
-	return graphResponse{status: response.StatusCode, header: response.Header, body: data}, nil
+	return graphResponse{connected: true, status: response.StatusCode, header: response.Header, body: data}, nil
 }
 
-// read makes an answer, or the right error, of what Graph said. What is wrong with
-// one principal alone begins no pause, which would hold up all others.
+// read makes an answer, or the right error, of what Graph said. What may be wrong with
+// one principal alone begins no pause of all, which would keep all others out.
 func (g *Graph) read(response graphResponse, who principal) (answer, error) {
 	text := fmt.Sprintf("%s answered %d", g.config.Cloud.GraphHost(), response.status)
 	code := errorCode(response.body)
@@ -106,7 +119,7 @@ func (g *Graph) read(response graphResponse, who principal) (answer, error) {
 	case http.StatusOK:
 		groups, err := parseGroups(response.body)
 		if err != nil {
-			return answer{}, g.pause.begin(defaultPause, fmt.Sprintf("%s: %v", text, err))
+			return answer{}, g.pause.beginFor(who, fmt.Sprintf("%s: %v", text, err))
 		}
 		return answer{groups: groups, known: true}, nil
 	case http.StatusNotFound:
@@ -125,10 +138,13 @@ func (g *Graph) read(response graphResponse, who principal) (answer, error) {
 			text += fmt.Sprintf(": a member of more than %d groups, which is more than getMemberGroups returns", maxGroups)
 		}
 		return answer{}, errors.New(text)
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return answer{}, g.pause.begin(retryAfter(response.header, g.pause.now()), text)
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return answer{}, g.pause.begin(g.pause.retryAfter(response.header), text)
 	}
-	return answer{}, g.pause.begin(defaultPause, text)
+	if response.status >= http.StatusInternalServerError && response.header.Get("Retry-After") != "" {
+		return answer{}, g.pause.begin(g.pause.retryAfter(response.header), text)
+	}
+	return answer{}, g.pause.beginFor(who, text)
 }
 
 // parseGroups reads the answer of getMemberGroups: all of it or nothing.
@@ -151,7 +167,7 @@ func parseGroups(body []byte) ([]string, error) {
 	}
 	groups := make([]string, 0, len(*document.Value))
 	for _, group := range *document.Value {
-		if !isGUID(group) {
+		if !IsGUID(group) {
 			return nil, errors.New("a group's id is not a GUID")
 		}
 		groups = append(groups, strings.ToLower(group))

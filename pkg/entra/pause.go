@@ -1,31 +1,40 @@
 package entra
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/cache"
+
+	"tokenreview.dev/webhook/internal/retryafter"
 )
 
 const (
-	// defaultPause follows a failure that does not say how long to wait.
+	// defaultPause follows a failure that does not say how long to wait, or says less.
 	defaultPause = time.Second
-	// minPause and maxPause bound what a Retry-After may ask for: Microsoft's own are
-	// seconds to a few minutes.
-	minPause = time.Second
+	// maxPause bounds what a Retry-After may ask for: Microsoft's own are seconds to a
+	// few minutes.
 	maxPause = 10 * time.Minute
+	// maxPaused is for how many principals a failure of their own is remembered.
+	maxPaused = 1024
 )
 
-// pause keeps requests back after a failure. There is one for Graph and its token
-// endpoint together, since neither is of use without the other.
+// pause keeps requests back after a failure: all of them, or those for one principal.
+// There is one for Graph and its token endpoint together, since neither is of use
+// without the other.
 type pause struct {
-	now func() time.Time
+	now        func() time.Time
+	principals *cache.LRUExpireCache // principal → ownPause
 
 	mu    sync.Mutex
 	until time.Time
 	text  string // why
+}
+
+func newPause(now func() time.Time) *pause {
+	return &pause{now: now, principals: cache.NewLRUExpireCacheWithClock(maxPaused, clock(now))}
 }
 
 // check returns an error while there must be no request.
@@ -49,15 +58,37 @@ func (p *pause) begin(wait time.Duration, text string) error {
 	return fmt.Errorf("%s; next request after %s", text, p.until.UTC().Format(time.RFC3339))
 }
 
-// retryAfter is how long an answer asks to wait (RFC 9110 §10.2.3), within bounds.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	value := header.Get("Retry-After")
-	// Out of range, it is the largest number there is.
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil || errors.Is(err, strconv.ErrRange) {
-		return min(max(time.Duration(seconds)*time.Second, minPause), maxPause)
+// ownPause is that of one principal.
+type ownPause struct {
+	until time.Time
+	text  string // why
+}
+
+// checkFor returns an error while there must be no request for who alone.
+func (p *pause) checkFor(who principal) error {
+	value, ok := p.principals.Get(who)
+	if !ok {
+		return nil
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return min(max(date.Sub(now), minPause), maxPause)
+	own := value.(ownPause)
+	if p.now().Before(own.until) {
+		return fmt.Errorf("no request for this principal before %s: %s", own.until.UTC().Format(time.RFC3339), own.text)
 	}
-	return defaultPause
+	return nil
+}
+
+// beginFor starts a pause for who alone, whose failure keeps nobody else out: there are
+// principals whose groups Graph cannot tell in time. A Graph that fails for everybody is
+// not hammered either: each principal is looked up once a pause, no more than maxLookups
+// at a time, which is no more than Graph bears when it answers, and if it does not, it
+// says 429 or 503.
+func (p *pause) beginFor(who principal, text string) error {
+	own := ownPause{until: p.now().Add(defaultPause), text: text}
+	p.principals.Add(who, own, defaultPause)
+	return fmt.Errorf("%s; next request for this principal after %s", text, own.until.UTC().Format(time.RFC3339))
+}
+
+// retryAfter is how long an answer asks to wait, within bounds.
+func (p *pause) retryAfter(header http.Header) time.Duration {
+	return retryafter.Wait(header.Get("Retry-After"), p.now(), defaultPause, maxPause)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -14,6 +13,9 @@ import (
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
 	"github.com/go-json-experiment/json"
+
+	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/regularfile"
 )
 
 // maxCredentialBytes bounds a secret or assertion file.
@@ -49,7 +51,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	}
 	client, err := t.application()
 	if err != nil {
-		return "", fmt.Errorf("access token: %s", clean(err.Error(), t.sent))
+		return "", t.failed(err)
 	}
 	scope := "https://" + t.config.Cloud.GraphHost() + "/.default"
 	result, err := client.AcquireTokenByCredential(ctx, []string{scope})
@@ -94,7 +96,7 @@ func (t *tokens) application() (*confidential.Client, error) {
 		err        error
 	)
 	if t.config.ClientSecretFile != "" {
-		if secret, err = t.readCredential(t.config.ClientSecretFile); err != nil {
+		if secret, err = t.readCredential(); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +111,7 @@ func (t *tokens) application() (*confidential.Client, error) {
 	} else {
 		// MSAL calls it for each new access token.
 		credential = confidential.NewCredFromAssertionCallback(func(context.Context, confidential.AssertionRequestOptions) (string, error) {
-			return t.readCredential(t.config.ClientAssertionFile)
+			return t.readCredential()
 		})
 	}
 	client, err := confidential.New("https://"+t.config.Cloud.LoginHost()+"/"+t.config.Tenant, t.config.ClientID, credential,
@@ -126,33 +128,28 @@ func (t *tokens) application() (*confidential.Client, error) {
 	return t.msal, nil
 }
 
-// readCredential reads a regular file, bounded in size: reading a pipe could last
-// for ever. It is called by whoever holds the slot.
-func (t *tokens) readCredential(path string) (string, error) {
-	info, err := os.Stat(path)
+// readCredential reads what is about to be sent. It is called by whoever holds the
+// slot.
+func (t *tokens) readCredential() (string, error) {
+	credential, err := t.config.credential()
+	t.sent = credential
+	return credential, err
+}
+
+// credential reads the application's credential.
+func (c *GraphConfig) credential() (string, error) {
+	path := c.ClientSecretFile
+	if path == "" {
+		path = c.ClientAssertionFile
+	}
+	data, err := regularfile.Read(path, maxCredentialBytes)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errCredential, err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%w: %s is not a regular file", errCredential, path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", errCredential, err)
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxCredentialBytes+1))
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", errCredential, err)
-	}
-	if len(data) > maxCredentialBytes {
-		return "", fmt.Errorf("%w: %s is larger than %d bytes", errCredential, path, maxCredentialBytes)
 	}
 	credential := strings.TrimSpace(string(data))
 	if credential == "" {
 		return "", fmt.Errorf("%w: %s is empty", errCredential, path)
 	}
-	t.sent = credential
 	return credential, nil
 }
 
@@ -172,17 +169,13 @@ func (t *tokens) failed(err error) error {
 		if reason := t.reason(call.Resp.Body); reason != "" {
 			text += ": " + reason
 		}
-		wait := defaultPause
-		if status := call.Resp.StatusCode; status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			wait = retryAfter(call.Resp.Header, t.pause.now())
-		}
-		return t.pause.begin(wait, text)
+		return t.pause.begin(t.pause.retryAfter(call.Resp.Header), text)
 	case errors.As(err, &badJSON):
 		return t.pause.begin(defaultPause, fmt.Sprintf("access token: %s did not answer with the JSON that was expected", host))
 	case errors.Is(err, errCredential): // nothing was asked
 		return fmt.Errorf("access token: %w", err)
 	default:
-		return t.pause.begin(defaultPause, fmt.Sprintf("access token: %s: %s", host, clean(describe(err), t.sent)))
+		return t.pause.begin(defaultPause, fmt.Sprintf("access token: %s: %s", host, redact.Line(redact.Cause(err).Error(), t.sent)))
 	}
 }
 
@@ -207,5 +200,5 @@ func (t *tokens) reason(body io.Reader) string {
 	if match == nil {
 		return ""
 	}
-	return clean(match[1]+": "+match[2], t.sent)
+	return redact.Line(match[1]+": "+match[2], t.sent)
 }

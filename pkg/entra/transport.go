@@ -70,6 +70,13 @@ func (c confined) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// CloseIdleConnections is what http.Client calls by that name.
+func (c confined) CloseIdleConnections() {
+	if closer, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
+
 var errTooLong = errors.New("the answer is longer than 1 MiB")
 
 // boundedBody fails, rather than ends, where a body is too long.

@@ -192,6 +192,9 @@ func jsonError(err error) error {
 func decodeString(value jsontext.Value) (string, error) {
 	switch value.Kind() {
 	case '"':
+		if bytes.IndexByte(value, '\\') < 0 {
+			return string(value[1 : len(value)-1]), nil
+		}
 		text, err := jsontext.AppendUnquote(nil, value)
 		return string(text), err
 	case 'n':

@@ -10,16 +10,18 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/regularfile"
 )
 
 const (
-	// maxResponseBytes bounds a discovery document, a key set or a distributed
-	// claim. Real ones stay below 64 KiB.
+	// maxResponseBytes bounds a discovery document, a key set (in a file, too) or a
+	// distributed claim. Real ones stay below 64 KiB.
 	maxResponseBytes = 1 << 20
 	maxRedirects     = 5
 	// wellKnownPath is OpenID Connect Discovery 1.0 §4.
@@ -35,7 +37,7 @@ func (s staticSource) fetch(context.Context) (*KeySet, error) { return s.set, ni
 type fileSource struct{ path string }
 
 func (s fileSource) fetch(context.Context) (*KeySet, error) {
-	data, err := readFile(s.path)
+	data, err := regularfile.Read(s.path, maxResponseBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read jwksFile: %w", err)
 	}
@@ -44,22 +46,6 @@ func (s fileSource) fetch(context.Context) (*KeySet, error) {
 		return nil, fmt.Errorf("jwksFile %s: %w", s.path, err)
 	}
 	return set, nil
-}
-
-// readFile reads a regular file, bounded in size: reading a pipe could last for
-// ever.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() > maxResponseBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxResponseBytes)
-	}
-	return os.ReadFile(path)
 }
 
 // urlSource is a key set at a URL that the configuration names.
@@ -174,11 +160,7 @@ func get(ctx context.Context, client *http.Client, address, bearer string) ([]by
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		var withAddress *url.Error
-		if errors.As(err, &withAddress) {
-			err = withAddress.Err
-		}
-		return nil, err
+		return nil, redact.Cause(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {

@@ -20,6 +20,7 @@ import (
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
 )
 
 func startIssuer(t *testing.T, url string) *issuertest.Issuer {
@@ -347,29 +348,47 @@ func TestDistributedGroups(t *testing.T) {
 		{name: "without the claim", token: token(nil), answer: groups.Sign(distributed.With(claims{"groups": nil})), code: reason.MappingFailed},
 		{name: "not a JWT", token: token(nil), answer: "hello", code: reason.MappingFailed},
 		{name: "not to be had", token: token(nil), unavailable: true},
-		{name: "at an address where nobody listens", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "https://user:SECRET@127.0.0.1:1/claims"}}}), unavailable: true},
+		{name: "at an address where nobody listens", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "https://user:SECRET@127.0.0.1:1/SECRET"}}}), unavailable: true},
 		{name: "kept without TLS", token: token(claims{"_claim_sources": claims{"src1": claims{"endpoint": "http://user:SECRET@127.0.0.1:1/claims"}}}), unavailable: true},
 		{name: "of which the source is missing", token: token(claims{"_claim_sources": claims{}}), code: reason.TokenMalformed},
+		{name: "of which the source has no name", token: token(claims{"_claim_names": claims{"groups": ""}, "_claim_sources": claims{"": claims{"endpoint": endpoint.URL}}}), code: reason.TokenMalformed},
+		{name: "in a list of sources", token: token(claims{"_claim_sources": []string{"src1"}}), code: reason.TokenMalformed},
+		{name: "in a list of names", token: token(claims{"_claim_names": []string{"groups"}}), code: reason.TokenMalformed},
+		{name: "of nothing, with no sources", token: token(claims{"_claim_names": claims{}, "_claim_sources": nil}), code: reason.TokenMalformed},
 		{name: "in a source without a name, which none has named", token: token(claims{"_claim_names": claims{}, "_claim_sources": claims{"": claims{"endpoint": endpoint.URL}}}), answer: "unasked"},
 		{name: "aggregated, which upstream ignores", token: token(claims{"_claim_sources": claims{"src1": claims{"JWT": "a.b.c"}}})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			answer, bearer = test.answer, ""
-			verification, err := set.Verify(t.Context(), test.token, nil)
+			steps := &trace.Trace{}
+			verification, err := set.Verify(t.Context(), test.token, steps)
 			if (err != nil) != test.unavailable {
 				t.Fatalf("expected unavailable to be %v, got error %v, refusal %q", test.unavailable, err, verification.Refusal)
 			}
 			if text := fmt.Sprint(err, verification.Refusal); strings.Contains(text, "SECRET") {
 				t.Errorf("the text names the endpoint, which is part of the token: %s", text)
 			}
+			last := steps.Steps()[len(steps.Steps())-1]
+			if failed := last.Outcome == trace.Failed; failed != (err != nil || test.code != "") || failed && last.Check != "distributed claims" {
+				t.Errorf("expected the trace to end with what came of it, got %+v", last)
+			}
 			if test.unavailable {
+				if !strings.HasSuffix(err.Error(), last.Detail) {
+					t.Errorf("expected the trace to say why, %v, got %+v", err, last)
+				}
 				return
 			}
 			if verification.Refusal.Code != test.code {
 				t.Fatalf("expected %q, got %q", test.code, verification.Refusal)
 			}
 			if test.code != "" {
+				if last.Detail != verification.Refusal.Text {
+					t.Errorf("expected the trace to say why, %q, got %+v", verification.Refusal, last)
+				}
 				return
+			}
+			if fetched := last.Check == "distributed claims"; fetched != (bearer != "") {
+				t.Errorf("expected the trace to say whether they were fetched, got %+v", last)
 			}
 			got, _ := verification.Claims.Get("groups")
 			if string(got) != test.groups {
@@ -384,6 +403,20 @@ func TestDistributedGroups(t *testing.T) {
 			if test.answer != "" && bearer != "Bearer secret" {
 				t.Errorf("expected the source's access token to be sent, got %q", bearer)
 			}
+		})
+	}
+}
+
+func TestNothingIsFetchedForAnIssuerWithoutAGroupsClaim(t *testing.T) {
+	issuer := startIssuer(t, "")
+	set := newSet(t, remote(issuer))
+	for name, changes := range map[string]claims{
+		"groups":                 {"_claim_names": claims{"groups": "src1"}, "_claim_sources": claims{"src1": claims{"endpoint": "https://127.0.0.1:1/"}}},
+		"a claim without a name": {"_claim_names": claims{"": "src1"}, "_claim_sources": claims{"src1": claims{"endpoint": "https://127.0.0.1:1/"}}},
+		"nothing":                {"_claim_names": claims{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectProven(t, set, issuer.Sign(valid().With(claims{"iss": issuer.URL}).With(changes)))
 		})
 	}
 }

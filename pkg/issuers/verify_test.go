@@ -109,6 +109,8 @@ func TestVerifyAccepts(t *testing.T) {
 		"a header that offers a key of its own":     signWithHeader(t, f.rsa, `{"alg":"RS256","kid":"rsa","jku":"https://evil.example/keys"}`, plainPayload),
 		"white space around the claims":             signWithHeader(t, f.rsa, `{"alg":"RS256","kid":"rsa"}`, " \n"+plainPayload+"\n"),
 		"claims nested sixty deep":                  signWithHeader(t, f.rsa, `{"alg":"RS256"}`, `{"deep":`+strings.Repeat("[", 60)+strings.Repeat("]", 60)+`,`+plainPayload[1:]),
+		"seventy lists side by side":                signWithHeader(t, f.rsa, `{"alg":"RS256"}`, `{"wide":[`+strings.Repeat("[],", 69)+`[]],`+plainPayload[1:]),
+		"seventy objects side by side":              signWithHeader(t, f.rsa, `{"alg":"RS256"}`, `{"wide":[`+strings.Repeat("{},", 69)+`{}],`+plainPayload[1:]),
 		"a null sub, which upstream takes for none": f.rsa.SignPayload([]byte(`{"sub":null,` + strings.Replace(plainPayload[1:], `"sub":"jane",`, "", 1))),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +160,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"a name twice deep in a claim", f.rsa.SignPayload([]byte(`{"x":[{"a":1,"a":2}],` + plainPayload[1:])), reason.TokenMalformed, "twice", false},
 		{"invalid UTF-8", f.rsa.SignPayload([]byte("{\"x\":\"\xff\"," + plainPayload[1:])), reason.TokenMalformed, "JSON object", false},
 		{"enormous nesting", f.rsa.SignPayload([]byte(`{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `,` + plainPayload[1:])), reason.TokenMalformed, "64 deep", false},
+		{"enormous nesting of objects", f.rsa.SignPayload([]byte(`{"x":` + strings.Repeat(`{"x":`, 65) + "1" + strings.Repeat("}", 65) + `,` + plainPayload[1:])), reason.TokenMalformed, "64 deep", false},
 		{"nesting that hides behind a string", f.rsa.SignPayload([]byte(`{"s":"]]\\\"]]","x":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `,` + plainPayload[1:])), reason.TokenMalformed, "64 deep", false},
 		{"no iss", f.rsa.Sign(valid().With(claims{"iss": nil})), reason.TokenMalformed, "iss", false},
 		{"an iss that is a number", f.rsa.Sign(valid().With(claims{"iss": 5})), reason.TokenMalformed, "iss", false},
@@ -236,6 +239,93 @@ func TestVerifyRefuses(t *testing.T) {
 				t.Error("the refusal quotes the token")
 			}
 		})
+	}
+}
+
+func TestWhatAClaimIsReadAs(t *testing.T) {
+	const (
+		missing = "the token has no such claim"
+		notText = "expected text, got a "
+		notList = "expected text or a list of text, got a "
+		notBool = "expected true or false, got a "
+		notTime = "expected a number of seconds, got a "
+	)
+	for _, test := range []struct {
+		name, payload                string
+		text, list, boolean, numeric string // as fmt has them, or the error
+	}{
+		{"missing", `{}`, missing, missing, missing, "none"},
+		{"null", `{"x":null}`, "", "[]", "false", "none"},
+		{"text", `{"x":"a\u002fb"}`, "a/b", "[a/b]", notBool + "text", notTime + "text"},
+		{"true", `{"x":true}`, notText + "boolean", notList + "boolean", "true", notTime + "boolean"},
+		{"false", `{"x":false}`, notText + "boolean", notList + "boolean", "false", notTime + "boolean"},
+		{"an object", `{"x":{}}`, notText + "object", notList + "object", notBool + "object", notTime + "object"},
+		{"a list of text", `{"x":["a","b"]}`, notText + "list", "[a b]", notBool + "list", notTime + "list"},
+		{"a list of something else", `{"x":["a",1]}`, notText + "list", "expected a list of text, got another member in it", notBool + "list", notTime + "list"},
+		{"a number", `{"x":5}`, notText + "number", notList + "number", notBool + "number", "5"},
+		{"a fraction", `{"x":5.9}`, notText + "number", notList + "number", notBool + "number", "5"},
+		{"the end of the year 9999", `{"x":253402300799}`, notText + "number", notList + "number", notBool + "number", "253402300799"},
+		{"the year 10000", `{"x":253402300800}`, notText + "number", notList + "number", notBool + "number", "the time is out of range"},
+		{"as long ago", `{"x":-253402300799}`, notText + "number", notList + "number", notBool + "number", "-253402300799"},
+		{"longer ago", `{"x":-253402300800}`, notText + "number", notList + "number", notBool + "number", "the time is out of range"},
+		{"the year 10000 in another form", `{"x":2.534023008e11}`, notText + "number", notList + "number", notBool + "number", "the time is out of range"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			read, err := issuers.NewClaims([]byte(test.payload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			or := func(value any, err error) string {
+				if err != nil {
+					return err.Error()
+				}
+				return fmt.Sprint(value)
+			}
+			numeric := "none"
+			if at, present, err := read.Time("x"); present || err != nil {
+				numeric = or(at.Unix(), err)
+			}
+			text, textErr := read.String("x")
+			list, listErr := read.Strings("x")
+			boolean, booleanErr := read.Bool("x")
+			for got, want := range map[string]string{
+				"text " + or(text, textErr): "text " + test.text, "list " + or(list, listErr): "list " + test.list,
+				"boolean " + or(boolean, booleanErr): "boolean " + test.boolean, "time " + numeric: "time " + test.numeric,
+			} {
+				if got != want {
+					t.Errorf("expected %s, got %s", want, got)
+				}
+			}
+		})
+	}
+}
+
+func TestAClaimIsReplacedInACopy(t *testing.T) {
+	before, err := issuers.NewClaims([]byte(`{"a":1,"b":2,"c":3}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(read *issuers.Claims) string {
+		var text string
+		for name, value := range read.All() {
+			text += name + string(value) + " "
+		}
+		return text
+	}
+	if got := list(before.With("b", []byte("9"))); got != "a1 c3 b9 " {
+		t.Errorf("expected one b in the copy, got %s", got)
+	}
+	if got := list(before.With("d", []byte("4"))); got != "a1 b2 c3 d4 " {
+		t.Errorf("expected d in the copy, got %s", got)
+	}
+	if got := list(before); got != "a1 b2 c3 " {
+		t.Errorf("expected the claims themselves to stay, got %s", got)
+	}
+	for name := range before.All() {
+		if name != "a" {
+			t.Errorf("expected to be left alone after the first, got %s", name)
+		}
+		break
 	}
 }
 

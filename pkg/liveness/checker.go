@@ -14,14 +14,14 @@ import (
 
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/cache"
+
+	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/retryafter"
 )
 
 const (
-	// questionTimeout bounds one question and its answer.
+	// questionTimeout bounds one question, its wait for a slot and its answer included.
 	questionTimeout = 5 * time.Second
-	// maxQuestions is how many tokens are asked about at a time. Waiting holds a
-	// stream of the API server's one HTTP/2 connection, which has 250.
-	maxQuestions = 128
 	// maxRemembered is for how many tokens the answer is remembered.
 	maxRemembered = 4096
 	// pause is how long a failure is repeated before the cluster is asked again.
@@ -50,14 +50,14 @@ type Options struct {
 
 // Checker asks one cluster whether tokens are alive. It is safe for concurrent use.
 type Checker struct {
+	config  Config
 	cluster cluster
-	ttl     time.Duration
 	now     func() time.Time
 
 	secret  [sha256.Size]byte
 	known   *cache.LRUExpireCache // digest → outcome
 	flights singleflight.Group
-	slots   chan struct{}
+	slots   *slots
 
 	mu      sync.Mutex
 	failure error     // what every question would meet,
@@ -71,15 +71,29 @@ func New(config Config, options Options) *Checker {
 		options.Now = time.Now
 	}
 	c := &Checker{
+		config:  config,
 		cluster: cluster{path: config.Kubeconfig},
-		ttl:     config.CacheTTL,
 		now:     options.Now,
 		known:   cache.NewLRUExpireCacheWithClock(maxRemembered, clock(options.Now)),
-		slots:   make(chan struct{}, maxQuestions),
+		slots:   newSlots(),
 	}
 	_, _ = rand.Read(c.secret[:]) // never fails
 	return c
 }
+
+// Config is what the Checker was made with.
+func (c *Checker) Config() Config { return c.config }
+
+// CheckFiles reads the kubeconfig and the files it names, and sends nothing. Its error
+// is the one that a question would meet now.
+func (c *Checker) CheckFiles() error {
+	_, err := c.cluster.connect()
+	return err
+}
+
+// Close closes the connections that no question uses. A question may be asked still,
+// and opens a new one.
+func (c *Checker) Close() { c.cluster.closeIdleConnections() }
 
 type clock func() time.Time
 
@@ -94,7 +108,9 @@ type outcome struct {
 // Check asks the cluster that issued token whether it still honours it. audiences are
 // the token's aud, subject its sub ("system:serviceaccount:NAMESPACE:NAME"). problem
 // says in one sentence why the token is not alive, and is empty if it is. err means
-// that it could not be told: the token must not be taken for alive.
+// that it could not be told: the token must not be taken for alive. If errors.As finds
+// a method Away() bool in it that returns true, nobody answered at the cluster's
+// address, which no token brings about; the package's comment says when.
 //
 // Neither text holds the token. What the cluster said in them is one printable line.
 func (c *Checker) Check(ctx context.Context, token string, audiences []string, subject string) (problem string, err error) {
@@ -110,11 +126,15 @@ func (c *Checker) Check(ctx context.Context, token string, audiences []string, s
 	// server asks this webhook, that API server asks about the same token while the
 	// first question is under way, joins it here, and both end at its deadline. The
 	// question never multiplies.
-	flight := c.flights.DoChan(string(key[:]), func() (any, error) {
+	flight := c.flights.DoChan(string(key[:]), func() (_ any, err error) {
+		defer redact.Panic(&err) // which would end the process
 		return c.ask(key, token, audiences, subject), nil
 	})
 	select {
 	case result := <-flight:
+		if result.Err != nil {
+			return "", fmt.Errorf("asking the cluster: %w", result.Err)
+		}
 		answer := result.Val.(outcome)
 		return answer.problem, answer.err
 	case <-ctx.Done():
@@ -124,26 +144,25 @@ func (c *Checker) Check(ctx context.Context, token string, audiences []string, s
 
 // ask asks the cluster, and remembers what came of it.
 func (c *Checker) ask(key digest, token string, audiences []string, subject string) outcome {
-	// Another flight may have landed since the caller looked.
+	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
+	defer cancel()
+	release, err := c.slots.take(ctx, subject)
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer release()
+	// Another flight may have landed since the caller looked, or failed for all.
 	if known, ok := c.recall(key); ok {
 		return known
 	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	default:
-		return outcome{err: fmt.Errorf("the cluster is being asked about %d other tokens already", maxQuestions)}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
-	defer cancel()
 	status, err := c.cluster.review(ctx, token, audiences)
 	if err != nil {
 		c.repeat(key, err)
 		return outcome{err: err}
 	}
 	answer := outcome{problem: verdict(status, audiences, subject, token)}
-	if c.ttl > 0 {
-		c.known.Add(key, answer, c.ttl)
+	if c.config.CacheTTL > 0 {
+		c.known.Add(key, answer, c.config.CacheTTL)
 	}
 	return answer
 }
@@ -163,7 +182,8 @@ func (c *Checker) recall(key digest) (outcome, bool) {
 }
 
 // repeat has err repeated for a while. A failure that a token may have caused is
-// repeated for that token alone, or whoever holds it could keep all others out.
+// repeated for that token alone, or whoever holds it could keep all others out. A
+// cluster that fails for each of them is asked about each once a pause, by slots.
 func (c *Checker) repeat(key digest, err error) {
 	var failed *failure
 	if !errors.As(err, &failed) || !failed.everyToken {
@@ -172,8 +192,11 @@ func (c *Checker) repeat(key digest, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failure = err
-	c.resume = c.now().Add(min(max(failed.retryAfter, pause), maxPause))
+	now := c.now()
+	// Another question may have failed meanwhile, and found a longer pause.
+	if resume := now.Add(retryafter.Wait(failed.retryAfter, now, pause, maxPause)); resume.After(c.resume) {
+		c.failure, c.resume = err, resume
+	}
 }
 
 type digest [sha256.Size]byte

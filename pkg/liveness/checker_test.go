@@ -94,7 +94,7 @@ func TestTheClusterDecidesWhetherATokenIsAlive(t *testing.T) {
 			func(s *authenticationv1.TokenReviewStatus) {
 				*s = authenticationv1.TokenReviewStatus{Error: "a" + strings.Repeat("é", 20000)}
 			},
-			notHonoured + ": a" + strings.Repeat("é", 99) + "...",
+			notHonoured + ": a" + strings.Repeat("é", 149) + "...",
 		},
 		"not authenticated, with an error that repeats the token": {
 			func(s *authenticationv1.TokenReviewStatus) {
@@ -110,7 +110,7 @@ func TestTheClusterDecidesWhetherATokenIsAlive(t *testing.T) {
 		},
 		"not authenticated, with an error that repeats the token at the cut": {
 			func(s *authenticationv1.TokenReviewStatus) {
-				*s = authenticationv1.TokenReviewStatus{Error: strings.Repeat("a", 150) + " " + token}
+				*s = authenticationv1.TokenReviewStatus{Error: strings.Repeat("- ", 140) + token}
 			},
 			notHonoured + ": (a text that repeats a secret)",
 		},
@@ -228,8 +228,10 @@ func TestAFailureIsRepeatedForAWhile(t *testing.T) {
 		"a second at least":                      {"0", time.Second},
 		"as long as the cluster wants":           {"7", 7 * time.Second},
 		"no longer than half a minute":           {"3600", 30 * time.Second},
+		"no longer where it counts to the moon":  {"99999999999999999999", 30 * time.Second},
 		"a second where the cluster counts back": {"-5", time.Second},
-		"a second where the cluster names a day": {"Fri, 31 Dec 2027 23:59:59 GMT", time.Second},
+		"until the cluster says":                 {"Sun, 01 Nov 2026 12:00:07 GMT", 7 * time.Second},
+		"no longer where it names a day":         {"Fri, 31 Dec 2027 23:59:59 GMT", 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := startAPIServer(t, nil)
@@ -258,16 +260,50 @@ func TestAFailureIsRepeatedForAWhile(t *testing.T) {
 
 // Or whoever holds such a token could keep all others out.
 func TestAFailureThatATokenMayHaveCausedIsRepeatedForThatTokenAlone(t *testing.T) {
-	server := startAPIServer(t, nil)
-	checker, clock := newChecker(t, server, 0)
-	server.answerWith(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
-	expectError(t, checker, token, "400 Bad Request")
-	server.answerStatus(alive())
-	expectAlive(t, checker, newToken("other"))
-	expectError(t, checker, token, "400 Bad Request")
-	server.expectQuestions(t, 2)
-	clock.pass(time.Second + time.Nanosecond)
-	expectAlive(t, checker, token)
+	for text, answer := range map[string]http.HandlerFunc{
+		"400 Bad Request":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"500 Internal Server Error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"502 Bad Gateway":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+		"504 Gateway Timeout":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGatewayTimeout) },
+		"stream error":              func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(text, func(t *testing.T) {
+			server := startAPIServer(t, nil)
+			checker, clock := newChecker(t, server, 0)
+			server.answerWith(answer)
+			expectError(t, checker, token, text)
+			server.answerStatus(alive())
+			expectAlive(t, checker, newToken("other"))
+			expectError(t, checker, token, text)
+			server.expectQuestions(t, 2)
+			clock.pass(time.Second + time.Nanosecond)
+			expectAlive(t, checker, token)
+		})
+	}
+}
+
+func TestAFailureOfAllIsRepeatedForAll(t *testing.T) {
+	for text, code := range map[string]int{
+		"401 Unauthorized": 401, "403 Forbidden": 403, "404 Not Found": 404, "429 Too Many Requests": 429, "503 Service Unavailable": 503,
+		"500 Internal Server Error": 500, // with the Retry-After
+	} {
+		t.Run(text, func(t *testing.T) {
+			server := startAPIServer(t, nil)
+			checker, clock := newChecker(t, server, 0)
+			server.answerWith(func(w http.ResponseWriter, _ *http.Request) {
+				if code == http.StatusInternalServerError {
+					w.Header().Set("Retry-After", "1")
+				}
+				w.WriteHeader(code)
+			})
+			expectError(t, checker, token, text)
+			server.answerStatus(alive())
+			expectError(t, checker, newToken("other"), text)
+			server.expectQuestions(t, 1)
+			clock.pass(time.Second)
+			expectAlive(t, checker, newToken("other"))
+		})
+	}
 }
 
 func TestManyWhoAskAboutATokenAskOnce(t *testing.T) {
@@ -350,31 +386,20 @@ func TestALoopEndsAtTheDeadlineOfTheFirstQuestion(t *testing.T) {
 	expectAlive(t, checker, newToken("other")) // only the token that was too slow has to pause
 }
 
-func TestOnlySoManyQuestionsAreAskedAtATime(t *testing.T) {
-	const limit = 128
+func TestAPanicIsAnErrorOfItsQuestionAlone(t *testing.T) {
 	server := startAPIServer(t, nil)
-	checker, _ := newChecker(t, server, 0)
-	release, arrived := make(chan struct{}), make(chan struct{}, limit)
-	server.answerWith(func(w http.ResponseWriter, _ *http.Request) {
-		arrived <- struct{}{}
-		<-release
-		w.WriteHeader(http.StatusBadRequest)
+	var asked atomic.Int64
+	checker := liveness.New(liveness.Config{Kubeconfig: writeKubeconfig(t, server.kubeconfig(nil))}, liveness.Options{
+		Now: func() time.Time {
+			if asked.Add(1) == 2 { // the first time is before the question
+				panic(token)
+			}
+			return time.Now()
+		},
 	})
-	var group sync.WaitGroup
-	for i := range limit {
-		token := newToken(fmt.Sprint(i))
-		group.Go(func() {
-			expectError(t, checker, token, "400 Bad Request")
-		})
-	}
-	for range limit {
-		<-arrived
-	}
-	expectError(t, checker, token, "asked about 128 other tokens already")
-	close(release)
-	group.Wait()
-	server.answerStatus(alive())
-	expectAlive(t, checker, token) // being too many is not repeated
+	expectError(t, checker, token, "asking the cluster: panic: string")
+	server.expectQuestions(t, 0)
+	expectAlive(t, checker, token)
 }
 
 func TestAFailureIsAnError(t *testing.T) {
@@ -433,7 +458,7 @@ func TestAFailureIsAnError(t *testing.T) {
 			checker, _ := newChecker(t, server, time.Minute)
 			expectError(t, checker, token, test.text)
 			_, err := checker.Check(t.Context(), token, audiences, subject)
-			if host := strings.TrimPrefix(server.URL, "https://"); err == nil || !strings.HasPrefix(err.Error(), "ask API server "+host+" by kubeconfig ") {
+			if host := strings.TrimPrefix(server.URL, "https://"); err == nil || !strings.HasPrefix(err.Error(), "API server "+host+" (kubeconfig ") {
 				t.Errorf("expected the error to name the API server and the kubeconfig, got %v", err)
 			}
 			server.expectQuestions(t, 1)
@@ -481,7 +506,7 @@ func TestAServerThatIsNotThereOrNotTheRightOneIsAnError(t *testing.T) {
 		change func(*clientcmdapi.Cluster, *clientcmdapi.AuthInfo)
 		text   string
 	}{
-		"nobody listens": {func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://127.0.0.1:1" }, "connect: connection refused"},
+		"nobody listens": {func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://127.0.0.1:1" }, "): dial tcp 127.0.0.1:1: connect: connection refused"},
 		"signed by another authority": {func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
 			c.CertificateAuthorityData, _ = newClientCertificate(t, "ca")
 		}, "certificate"},

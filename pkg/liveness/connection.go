@@ -9,15 +9,20 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
-	"strconv"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"tokenreview.dev/webhook/internal/redact"
 )
 
 const (
@@ -25,6 +30,7 @@ const (
 	// 64 KiB.
 	maxAnswerBytes = 256 << 10
 	connectTimeout = 3 * time.Second
+	maxConnections = 8
 )
 
 // failure is a question that got no answer.
@@ -32,12 +38,18 @@ type failure struct {
 	err error
 	// everyToken is whether a question about another token would fail the same way.
 	everyToken bool
-	// retryAfter is how long the cluster wants to be left alone, 0 if it did not say.
-	retryAfter time.Duration
+	// away is whether nobody answered at the API server's address.
+	away bool
+	// retryAfter is the answer's Retry-After.
+	retryAfter string
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// Away reports whether the cluster is away for every token, as the package's comment
+// has it.
+func (f *failure) Away() bool { return f.away }
 
 // cluster is the way to the API server that a kubeconfig names.
 type cluster struct {
@@ -51,11 +63,11 @@ type cluster struct {
 func (c *cluster) review(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
 	connection, err := c.connect()
 	if err != nil {
-		return nil, &failure{err: fmt.Errorf("kubeconfig %s: %w", c.path, err), everyToken: true}
+		return nil, &failure{err: err, everyToken: true}
 	}
 	status, err := connection.review(ctx, token, audiences)
 	if err != nil {
-		return nil, fmt.Errorf("ask API server %s by kubeconfig %s: %w", connection.kubeconfig.server.Host, c.path, err)
+		return nil, fmt.Errorf("API server %s (kubeconfig %s): %w", connection.kubeconfig.server.Host, c.path, err)
 	}
 	return status, nil
 }
@@ -64,7 +76,7 @@ func (c *cluster) review(ctx context.Context, token string, audiences []string) 
 func (c *cluster) connect() (*connection, error) {
 	kubeconfig, err := readKubeconfig(c.path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kubeconfig %s: %w", c.path, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,13 +85,21 @@ func (c *cluster) connect() (*connection, error) {
 	}
 	connection, err := newConnection(kubeconfig)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kubeconfig %s: %w", c.path, err)
 	}
 	if c.current != nil {
 		c.current.client.CloseIdleConnections()
 	}
 	c.current = connection
 	return connection, nil
+}
+
+func (c *cluster) closeIdleConnections() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != nil {
+		c.current.client.CloseIdleConnections()
+	}
 }
 
 // connection sends questions by one state of the kubeconfig. client-go reads the
@@ -89,6 +109,7 @@ func (c *cluster) connect() (*connection, error) {
 type connection struct {
 	kubeconfig *kubeconfig
 	client     *http.Client
+	proxy      func(*http.Request) (*url.URL, error)
 }
 
 func newConnection(kubeconfig *kubeconfig) (*connection, error) {
@@ -103,14 +124,15 @@ func newConnection(kubeconfig *kubeconfig) (*connection, error) {
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
 	}
-	return &connection{kubeconfig: kubeconfig, client: &http.Client{
+	return &connection{kubeconfig: kubeconfig, proxy: proxy, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  proxy,
 			DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    connectTimeout,
 			IdleConnTimeout:        90 * time.Second,
-			MaxConnsPerHost:        8,
+			MaxConnsPerHost:        maxConnections,
+			MaxIdleConnsPerHost:    maxConnections, // or without HTTP/2 a crowd would open ever new ones
 			MaxResponseHeaderBytes: 64 << 10,
 			ForceAttemptHTTP2:      true,
 			// Or a connection that died in silence would swallow question after question.
@@ -131,7 +153,9 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 		return nil, &failure{err: errors.New("the token is not text that JSON can hold")}
 	}
 	address := c.kubeconfig.server.JoinPath("/apis/authentication.k8s.io/v1/tokenreviews").String()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	var connected atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	request, err := http.NewRequestWithContext(traced, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, &failure{err: err, everyToken: true}
 	}
@@ -142,6 +166,9 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 		request.Header.Set("Authorization", "Bearer "+bearer)
 	}
 	response, err := c.client.Do(request)
+	if err != nil && !connected.Load() && ctx.Err() == nil {
+		return nil, &failure{err: errors.New(c.redact(redact.Cause(err).Error(), token)), everyToken: true, away: c.away(request, err)}
+	}
 	if err != nil {
 		return nil, c.interrupted(ctx, err, token)
 	}
@@ -168,18 +195,32 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 	return &review.Status, nil
 }
 
+// away reports whether err, by which no connection was made, shows that nobody is there.
+// Everything else is in doubt, and so are all who are reached through a proxy: an x509
+// error is of somebody who is there, a DNS error of another server, EMFILE of ours.
+func (c *connection) away(request *http.Request, err error) bool {
+	if proxy, proxyErr := c.proxy(request); proxy != nil || proxyErr != nil {
+		return false
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return false
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return true // connectTimeout
+	}
+	// A balancer without an API server behind it hangs up before TLS stands.
+	return slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH, io.EOF},
+		func(gone error) bool { return errors.Is(err, gone) })
+}
+
 // interrupted is the failure of a question that was not answered to the end. A text of
-// net/http's may quote the answer. Waiting too long is laid to the token: its cluster
-// may have a webhook of its own, which hangs for some tokens only.
+// net/http's may quote the answer. It is laid to the token: its cluster may have a
+// webhook of its own, which hangs or hangs up for some tokens only.
 func (c *connection) interrupted(ctx context.Context, err error, token string) error {
 	if ctx.Err() != nil {
 		return &failure{err: fmt.Errorf("no answer in %s: %w", questionTimeout, ctx.Err())}
 	}
-	var withAddress *url.Error
-	if errors.As(err, &withAddress) {
-		err = withAddress.Err
-	}
-	return &failure{err: errors.New(c.printable(err.Error(), token)), everyToken: true}
+	return &failure{err: errors.New(c.redact(redact.Cause(err).Error(), token))}
 }
 
 // refused is the failure of a question that was answered with another status than that
@@ -188,26 +229,28 @@ func (c *connection) refused(response *http.Response, data []byte, token string)
 	text := fmt.Sprintf("the answer is %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	var status metav1.Status
 	if json.Unmarshal(data, &status) == nil && status.Kind == "Status" && status.Message != "" {
-		text += " (" + c.printable(status.Message, token) + ")"
+		text += " (" + c.redact(status.Message, token) + ")"
 	}
-	failed := &failure{everyToken: true}
+	// Another failure of the server's may be one token's, unless it says when to come again.
+	failed := &failure{retryAfter: response.Header.Get("Retry-After")}
+	failed.everyToken = response.StatusCode >= http.StatusInternalServerError && failed.retryAfter != ""
 	switch response.StatusCode {
 	case http.StatusUnauthorized:
+		failed.everyToken = true
 		text += ": renew the kubeconfig's credential, whose user needs a ClusterRoleBinding to system:auth-delegator in that cluster"
 	case http.StatusForbidden:
+		failed.everyToken = true
 		text += ": the kubeconfig's user needs a ClusterRoleBinding to system:auth-delegator in that cluster"
 	case http.StatusNotFound:
+		failed.everyToken = true
 		text += ": the kubeconfig's server is no Kubernetes API server"
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		failed.everyToken = false
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		failed.everyToken = true
 	}
 	failed.err = errors.New(text)
-	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
-		failed.retryAfter = time.Duration(seconds) * time.Second
-	}
 	return failed
 }
 
-func (c *connection) printable(text, token string) string {
-	return printable(text, token, c.kubeconfig.client.BearerToken)
+func (c *connection) redact(text, token string) string {
+	return redact.Line(text, token, c.kubeconfig.client.BearerToken)
 }

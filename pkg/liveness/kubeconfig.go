@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -14,10 +13,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"tokenreview.dev/webhook/internal/regularfile"
 )
 
-// maxKubeconfigBytes bounds the kubeconfig. Real ones stay below 64 KiB.
-const maxKubeconfigBytes = 1 << 20
+// maxFileBytes bounds the kubeconfig and each file it names. Real ones stay below
+// 64 KiB.
+const maxFileBytes = 1 << 20
 
 // kubeconfig is what a kubeconfig's current context said when it was read.
 type kubeconfig struct {
@@ -31,7 +33,7 @@ type kubeconfig struct {
 // from the folder of path. Nothing is taken from anywhere else, and no program is
 // started. Its errors hold nothing secret that stands in the files.
 func readKubeconfig(path string) (*kubeconfig, error) {
-	content, err := readFile(path)
+	content, err := regularfile.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +140,7 @@ func inline(folder string, cluster *clientcmdapi.Cluster, user *clientcmdapi.Aut
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(folder, file)
 		}
-		data, err := readFile(file)
+		data, err := regularfile.Read(file, maxFileBytes)
 		if err != nil {
 			return err
 		}
@@ -152,20 +154,4 @@ func inline(folder string, cluster *clientcmdapi.Cluster, user *clientcmdapi.Aut
 		user.Token = strings.TrimSpace(string(token))
 	}
 	return nil
-}
-
-// readFile reads a regular file, bounded in size: reading a pipe could last for
-// ever.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() > maxKubeconfigBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxKubeconfigBytes)
-	}
-	return os.ReadFile(path)
 }

@@ -125,6 +125,9 @@ func TestAKubeconfigThatCannotBeUsedIsAnError(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "kubeconfig "+file+": ") || strings.Contains(err.Error(), secret) {
 				t.Errorf("expected an error that names the file and holds no secret, got %v", err)
 			}
+			if checked := checker.CheckFiles(); checked == nil || checked.Error() != fmt.Sprint(err) {
+				t.Errorf("expected the error to be seen beforehand, got %v", checked)
+			}
 		})
 	}
 	server.expectQuestions(t, 0)
@@ -205,7 +208,13 @@ func TestTheKubeconfigsCredentialIsUsed(t *testing.T) {
 			server.acceptBy(test.accept)
 			file := filepath.Join(folder, "kubeconfig")
 			write(t, file, server.kubeconfig(test.change))
-			expectAlive(t, liveness.New(liveness.Config{Kubeconfig: file}, liveness.Options{}), token)
+			checker := liveness.New(liveness.Config{Kubeconfig: file}, liveness.Options{})
+			questions := server.questions.Load()
+			if err := checker.CheckFiles(); err != nil {
+				t.Error(err)
+			}
+			server.expectQuestions(t, questions)
+			expectAlive(t, checker, token)
 		})
 	}
 }
@@ -288,14 +297,22 @@ func TestConnectionsAreKeptUntilTheKubeconfigChanges(t *testing.T) {
 	if len(opened) != 1 || len(closed) != 0 {
 		t.Errorf("expected one connection, got %d opened and %d closed", len(opened), len(closed))
 	}
+	expectClosed := func() {
+		t.Helper()
+		select {
+		case <-closed:
+		case <-time.After(time.Minute):
+			t.Error("expected the former connection to be closed")
+		}
+	}
 	write(t, file, append(server.kubeconfig(nil), "# changed\n"...))
 	expectAlive(t, checker, token)
-	select {
-	case <-closed:
-	case <-time.After(time.Minute):
-		t.Error("expected the former connection to be closed")
+	expectClosed()
+	checker.Close()
+	expectClosed()
+	expectAlive(t, checker, token)
+	if len(opened) != 3 {
+		t.Errorf("expected a new connection each time, got %d in all", len(opened))
 	}
-	if len(opened) != 2 {
-		t.Errorf("expected a new connection, got %d in all", len(opened))
-	}
+	liveness.New(liveness.Config{Kubeconfig: file}, liveness.Options{}).Close() // with none open
 }

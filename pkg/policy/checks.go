@@ -3,7 +3,9 @@ package policy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -18,72 +20,76 @@ type check struct {
 	// own marks a check of the IssuerPolicy's, which enforcement Audit only records.
 	own bool
 	run func(context.Context, *review) (reason.Refusal, error)
+	// spares reports whether an error of run is recorded only: it has seen to it that
+	// the token can do without the answer. Nil for never.
+	spares func(error) bool
 	// detail says for a trace what the check has produced; nil for the review's note.
 	detail func(*user.DefaultInfo) string
 }
 
 // describe says for a trace how the check passed.
 func (c *check) describe(r *review) string {
-	note := r.note
-	r.note = ""
 	if c.detail != nil {
 		return c.detail(r.user)
 	}
-	return note
-}
-
-// decided is a check that needs nobody's answer.
-func decided(run func(context.Context, *review) reason.Refusal) func(context.Context, *review) (reason.Refusal, error) {
-	return func(ctx context.Context, r *review) (reason.Refusal, error) { return run(ctx, r), nil }
+	return r.note
 }
 
 // newChecks lists the steps of a decision: what the policy says about the claims,
 // the cheap ones first; then document 1 in upstream's order, mappings before rules;
 // and last the question to another cluster, which costs the most.
 func (p *Policy) newChecks(config *Config) []check {
-	spec := &config.Policy
 	var checks []check
-	own := func(name string, run func(context.Context, *review) reason.Refusal) {
-		checks = append(checks, check{name: name, own: true, run: decided(run)})
+	add := func(c check) { checks = append(checks, c) }
+	policy := func(name string, run func(context.Context, *review) reason.Refusal) {
+		add(check{name: name, own: true, run: decided(run)})
 	}
+	upstream := func(name string, run func(context.Context, *review) reason.Refusal, detail func(*user.DefaultInfo) string) {
+		add(check{name: name, run: decided(run), detail: detail})
+	}
+	spec := &config.Policy
 	if longest := spec.Token.MaxLifetime; longest != nil {
-		own("token.maxLifetime", lifetime{longest.Duration}.check)
+		policy("token.maxLifetime", lifetime{longest.Duration}.check)
 	}
-	if p.recordsEmail(config) {
-		own("emailVerified", email{claim: emailVerifiedClaim(spec), required: spec.EmailVerified == v1alpha1.EmailVerifiedRequired}.check)
+	if email := newEmail(spec); email != nil {
+		policy("emailVerified", email.check)
 	}
 	if github := spec.GitHubActions; github != nil && len(github.Allow) > 0 {
-		own("githubActions.allow", newGitHubRules(github.Allow).check)
+		policy("githubActions.allow", newGitHubRules(github.Allow).check)
 	}
 	if spec.Entra != nil {
 		entra := newEntra(spec.Entra, config.EntraTenant)
-		own("entra.tenantIDs", entra.checkTenant)
-		own("entra.clientIDs", entra.checkClient)
-		own("entra.appOnlyTokens", entra.checkAppOnly)
-		checks = append(checks, check{name: "entra.groupOverage", own: true, run: p.newOverage(config).check})
+		policy("entra.tenantIDs", entra.checkTenant)
+		policy("entra.clientIDs", entra.checkClient)
+		policy("entra.appOnlyTokens", entra.checkAppOnly)
+		overage := p.newOverage(config)
+		add(check{name: "entra.groupOverage", own: true, run: overage.check, spares: overage.spares})
 	}
 	if spec.Kubernetes != nil {
-		own("kubernetes.allow", newServiceAccounts(spec.Kubernetes).check)
+		policy("kubernetes.allow", newServiceAccounts(spec.Kubernetes).check)
 	}
-	plain := func(name string, run func(context.Context, *review) reason.Refusal, detail func(*user.DefaultInfo) string) {
-		checks = append(checks, check{name: name, run: decided(run), detail: detail})
-	}
-	plain("username", p.mapUsername, func(u *user.DefaultInfo) string { return u.Name })
-	plain("groups", p.mapGroups, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Groups) })
-	plain("uid", p.mapUID, func(u *user.DefaultInfo) string { return u.UID })
-	plain("extra", p.mapExtra, func(u *user.DefaultInfo) string { return fmt.Sprintf("%q", u.Extra) })
-	plain("required claims", p.checkRequiredClaims, nil)
-	plain("claimValidationRules", p.checkClaimRules, nil)
+	upstream("username", p.mapUsername, func(u *user.DefaultInfo) string { return u.Name })
+	upstream("groups", p.mapGroups, func(u *user.DefaultInfo) string { return some(u.Groups) })
+	upstream("uid", p.mapUID, func(u *user.DefaultInfo) string { return u.UID })
+	upstream("extra", p.mapExtra, func(u *user.DefaultInfo) string { return someExtra(u.Extra) })
+	upstream("required claims", p.checkRequiredClaims, nil)
+	upstream("claimValidationRules", p.checkClaimRules, nil)
 	if !p.auditOnly && (spec.GitHubActions != nil || spec.Kubernetes != nil) {
 		// Before the user rules, which speak of the user that the cluster will see.
-		plain("added groups and extras", addToUser, nil)
+		add(check{name: "added groups and extras", run: decided(addToUser)})
 	}
-	plain("userValidationRules", p.checkUserRules, nil)
-	plain("reservedNames", p.checkReservedNames, nil)
-	if config.Liveness != nil {
-		checks = append(checks, check{name: "kubernetes.liveness", own: true, run: newLiveness(config).check})
+	upstream("userValidationRules", p.checkUserRules, nil)
+	upstream("reservedNames", p.checkReservedNames, nil)
+	if spec.Kubernetes != nil && spec.Kubernetes.Liveness == v1alpha1.LivenessTokenReview {
+		liveness := newLiveness(config)
+		add(check{name: "kubernetes.liveness", own: true, run: liveness.check, spares: liveness.spares})
 	}
 	return checks
+}
+
+// decided is a check that needs nobody's answer.
+func decided(run func(context.Context, *review) reason.Refusal) func(context.Context, *review) (reason.Refusal, error) {
+	return func(ctx context.Context, r *review) (reason.Refusal, error) { return run(ctx, r), nil }
 }
 
 // addition is what is added to a user.
@@ -105,8 +111,34 @@ func addToUser(_ context.Context, r *review) reason.Refusal {
 	for key, values := range r.added.extra {
 		r.user.Extra[key] = values
 	}
-	if r.traced {
-		r.note = fmt.Sprintf("groups %q, extras %q", r.added.groups, r.added.extra)
+	if r.traced && len(r.added.groups) > 0 {
+		r.note = "groups " + some(r.added.groups)
+	}
+	if r.traced && len(r.added.extra) > 0 {
+		r.note += ", extras " + someExtra(r.added.extra)
 	}
 	return reason.Refusal{}
+}
+
+// maxShown is how many of many texts a trace shows.
+const maxShown = 20
+
+// some shows texts, of which there may be thousands.
+func some(texts []string) string {
+	if len(texts) == 0 {
+		return ""
+	}
+	if len(texts) > maxShown {
+		return fmt.Sprintf("%.200q and %d more", texts[:maxShown], len(texts)-maxShown)
+	}
+	return fmt.Sprintf("%.200q", texts)
+}
+
+// someExtra shows a user's extras.
+func someExtra(extra map[string][]string) string {
+	var shown []string
+	for _, key := range slices.Sorted(maps.Keys(extra)) {
+		shown = append(shown, key+"="+some(extra[key]))
+	}
+	return strings.Join(shown, " ")
 }

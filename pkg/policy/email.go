@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	claimEmail = "email"
 	// claimEmailVerified is the claim of OpenID Connect Core §5.1.
 	claimEmailVerified = "email_verified"
 	// claimEdov is Entra's optional claim "email domain owner verified".
@@ -22,7 +23,23 @@ type email struct {
 	required bool
 }
 
-func (e email) check(_ context.Context, r *review) reason.Refusal {
+// newEmail is what the policy says beyond upstream's rule: nil if nothing.
+func newEmail(spec *v1alpha1.IssuerPolicySpec) *email {
+	claim := spec.EmailVerifiedClaim
+	if claim == "" {
+		claim = claimEmailVerified
+	}
+	switch {
+	case spec.EmailVerified == v1alpha1.EmailVerifiedRequired:
+		return &email{claim: claim, required: true}
+	case spec.EmailVerified != v1alpha1.EmailVerifiedIgnored && claim != claimEmailVerified:
+		return &email{claim: claim}
+	default:
+		return nil
+	}
+}
+
+func (e *email) check(_ context.Context, r *review) reason.Refusal {
 	if !r.Claims.Has(e.claim) {
 		if !e.required {
 			return reason.Refusal{}
@@ -39,6 +56,16 @@ func (e email) check(_ context.Context, r *review) reason.Refusal {
 	return reason.Refusal{}
 }
 
+// checkEmail is upstream's rule for usernames from the claim "email": if the issuer
+// says whether it verified the address, it must have. An expression has to say so
+// itself, which validation sees to.
+func (p *Policy) checkEmail(ctx context.Context, r *review) reason.Refusal {
+	if p.mappings.Username.Claim != claimEmail || p.ignoreEmailVerified {
+		return reason.Refusal{}
+	}
+	return (&email{claim: claimEmailVerified}).check(ctx, r)
+}
+
 // isVerified reads a claim that says whether an address is verified. It is a
 // boolean (OpenID Connect Core §5.1), but for Entra's, which comes as text or a
 // number as well.
@@ -52,37 +79,4 @@ func isVerified(claims *issuers.Claims, name string) (bool, error) {
 		}
 	}
 	return claims.Bool(name)
-}
-
-func emailVerifiedClaim(spec *v1alpha1.IssuerPolicySpec) string {
-	if spec.EmailVerifiedClaim == "" {
-		return claimEmailVerified
-	}
-	return spec.EmailVerifiedClaim
-}
-
-// mappingEmailVerifiedClaim is the claim that upstream's rule for usernames from
-// the claim email looks at; empty where the policy lifts the rule. A policy that
-// only audits does not change which.
-func mappingEmailVerifiedClaim(spec *v1alpha1.IssuerPolicySpec) string {
-	switch {
-	case spec.EmailVerified == v1alpha1.EmailVerifiedIgnored:
-		return ""
-	case spec.Enforcement == v1alpha1.EnforcementAudit:
-		return claimEmailVerified
-	default:
-		return emailVerifiedClaim(spec)
-	}
-}
-
-// recordsEmail reports whether the policy checks more than upstream's rule does.
-func (p *Policy) recordsEmail(config *Config) bool {
-	switch config.Policy.EmailVerified {
-	case v1alpha1.EmailVerifiedRequired:
-		return true
-	case v1alpha1.EmailVerifiedIgnored:
-		return false
-	default:
-		return p.auditOnly && emailVerifiedClaim(&config.Policy) != p.emailVerifiedClaim && p.mappings.Username.Claim == claimEmail
-	}
 }

@@ -14,7 +14,7 @@ func TestEmailVerified(t *testing.T) {
 	const (
 		missing  = "it has no claim"
 		isFalse  = "the issuer says that the email is not verified"
-		notABool = "expected true or false"
+		notABool = ": expected true or false"
 	)
 	byEmail, bySub := plainly("email", ""), plainly("sub", "")
 	spec := func(mode v1alpha1.EmailVerified, claim string) v1alpha1.IssuerPolicySpec {
@@ -60,7 +60,10 @@ func TestEmailVerified(t *testing.T) {
 		{"if present and false where the username is no address", bySub, ifPresent, `,"email_verified":false`, "", ""},
 		{"no policy at all is if present", byEmail, v1alpha1.IssuerPolicySpec{}, `,"email_verified":false`, reason.EmailNotVerified, isFalse},
 		{"if present with another claim", byEmail, ifPresentEdov, `,"xms_edov":"0"`, reason.EmailNotVerified, isFalse},
-		{"if present with another claim that is missing", byEmail, ifPresentEdov, `,"email_verified":false`, "", ""},
+		{"if present with another claim that is missing", bySub, ifPresentEdov, ``, "", ""},
+		{"if present with another claim, where the username is no address", bySub, ifPresentEdov, `,"xms_edov":false`, reason.EmailNotVerified, isFalse},
+		{"another claim does not stand in for upstream's", byEmail, ifPresentEdov, `,"email_verified":false,"xms_edov":true`, reason.EmailNotVerified, isFalse},
+		{"required of another claim, upstream's rule holds as well", byEmail, requiredEdov, `,"email_verified":false,"xms_edov":true`, reason.EmailNotVerified, isFalse},
 
 		{"ignored and false", byEmail, ignored, `,"email_verified":false`, "", ""},
 
@@ -74,6 +77,36 @@ func TestEmailVerified(t *testing.T) {
 			got.expect(t, test.code, test.text)
 			if test.code == "" && test.policy.Enforcement == v1alpha1.EnforcementAudit && got.WouldRefuse.Code != reason.EmailNotVerified {
 				t.Errorf("expected it to be recorded, got %q", got.WouldRefuse)
+			}
+		})
+	}
+}
+
+// What is recorded of an address is what enforcement would refuse, and no more.
+func TestAuditOfEmailVerified(t *testing.T) {
+	byEmail, bySub := plainly("email", ""), plainly("sub", "")
+	for _, test := range []struct {
+		name     string
+		username apiserver.JWTAuthenticator
+		mode     v1alpha1.EmailVerified
+		claim    string
+		claims   string // beside sub and email
+		code     reason.Code
+		would    reason.Code
+	}{
+		{"another claim, if present", byEmail, v1alpha1.EmailVerifiedIfPresent, "xms_edov", `,"xms_edov":false`, "", reason.EmailNotVerified},
+		{"another claim that is true", byEmail, v1alpha1.EmailVerifiedIfPresent, "xms_edov", `,"xms_edov":true`, "", ""},
+		{"another claim that is missing", byEmail, v1alpha1.EmailVerifiedIfPresent, "xms_edov", ``, "", ""},
+		{"another claim where the username is no address", bySub, v1alpha1.EmailVerifiedIfPresent, "xms_edov", `,"xms_edov":false`, "", reason.EmailNotVerified},
+		{"upstream's own rule, which refuses by itself", byEmail, v1alpha1.EmailVerifiedIfPresent, "email_verified", `,"email_verified":false`, reason.EmailNotVerified, ""},
+		{"a claim that is ignored", byEmail, v1alpha1.EmailVerifiedIgnored, "email_verified", `,"email_verified":false`, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			spec := audited(v1alpha1.IssuerPolicySpec{EmailVerified: test.mode, EmailVerifiedClaim: test.claim})
+			got := decide(t, compiled(t, policy.Config{Authenticator: test.username, Policy: spec}), `{"sub":"jane","email":"jane@example.com"`+test.claims+`}`)
+			got.expect(t, test.code, "")
+			if got.WouldRefuse.Code != test.would {
+				t.Errorf("expected %q to be recorded, got %q", test.would, got.WouldRefuse)
 			}
 		})
 	}

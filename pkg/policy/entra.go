@@ -90,7 +90,9 @@ func (e *entra) checkClient(_ context.Context, r *review) reason.Refusal {
 func (e *entra) checkAppOnly(_ context.Context, r *review) reason.Refusal {
 	sign := appOnlySign(r.Claims)
 	if sign == "" || e.allowAppOnlyTokens {
-		r.note = sign
+		if r.traced && sign != "" {
+			r.note = "an application: " + sign
+		}
 		return reason.Refusal{}
 	}
 	return reason.Refusal{Code: reason.AppOnlyToken, Text: "the token stands for an application and no user (" + sign + "): set entra.appOnlyTokens: Allow if applications may come in"}

@@ -6,6 +6,7 @@ import (
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/reason"
+	"tokenreview.dev/webhook/pkg/trace"
 )
 
 const (
@@ -38,12 +39,14 @@ func TestEntra(t *testing.T) {
 		{"no tid, iss says it", anything, `{"sub":"s"}`, "", ""},
 		{"tid is no text", anything, `{"sub":"s","tid":5}`, reason.TenantNotAllowed, "tid: expected text"},
 		{"a tenant of the list", oneTenant, `{"sub":"s","tid":"` + tenant + `"}`, "", ""},
+		{"a tenant of the list in other case", oneTenant, `{"sub":"s","tid":"DE5169F1-9A13-45FE-A4CF-07FEEE258B7F"}`, "", ""},
 		{"a tenant that the list lacks", otherTenant, `{"sub":"s","tid":"` + tenant + `"}`, reason.TenantNotAllowed, "none of entra.tenantIDs"},
 		{"a list wants tid to be there", oneTenant, `{"sub":"s"}`, reason.TenantNotAllowed, "tid: the token has no such claim"},
 		{"a tenant of the list that is not that of iss", otherTenant, `{"sub":"s","tid":"` + other + `"}`, reason.TenantNotAllowed, "and iss is the tenant"},
 
 		{"a v2 token's client", oneClient, `{"sub":"s","ver":"2.0","azp":"` + client + `"}`, "", ""},
 		{"a v1 token's client", oneClient, `{"sub":"s","ver":"1.0","appid":"` + client + `"}`, "", ""},
+		{"a client in other case", oneClient, `{"sub":"s","azp":"80FAF920-1908-4B52-B5EF-A8E7BEDFC67A"}`, "", ""},
 		{"another client of v2", oneClient, `{"sub":"s","azp":"` + other + `"}`, reason.ClientNotAllowed, `the client "` + other + `" (azp) is none`},
 		{"another client of v1", oneClient, `{"sub":"s","appid":"` + other + `"}`, reason.ClientNotAllowed, `(appid) is none`},
 		{"two claims that disagree", oneClient, `{"sub":"s","azp":"` + client + `","appid":"` + other + `"}`, reason.ClientNotAllowed, "(appid)"},
@@ -66,5 +69,22 @@ func TestEntra(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			decide(t, test.policy, test.claims).expect(t, test.code, test.text)
 		})
+	}
+}
+
+func TestTheTraceSaysWhatEntraTokensAreTakenFor(t *testing.T) {
+	p := compiled(t, policy.Config{EntraTenant: tenant, Policy: v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{
+		ClientIDs: []string{client}, AppOnlyTokens: v1alpha1.AppOnlyTokensAllow,
+	}}})
+	got := decide(t, p, `{"sub":"`+object+`","oid":"`+object+`","tid":"`+tenant+`","azp":"`+client+`"}`)
+	got.expect(t, "", "")
+	for check, detail := range map[string]string{
+		"entra.tenantIDs": "tid " + tenant, "entra.clientIDs": "azp " + client, "entra.appOnlyTokens": "an application: oid is sub",
+		// What one check has to say is not said of those that follow.
+		"entra.groupOverage": "", "required claims": "",
+	} {
+		if want := (trace.Step{Check: check, Outcome: trace.Passed, Detail: detail}); got.step(check) != want {
+			t.Errorf("expected %+v, got %+v", want, got.step(check))
+		}
 	}
 }

@@ -38,10 +38,18 @@ func (c githubClaim) name() string {
 	}[c]
 }
 
+// maxGitHubValue is the size in bytes above which a claim is taken for absent. The
+// longest that GitHub gives, job_workflow_ref, has a few hundred; and what a pattern
+// with stars costs grows with the square of what it is compared with, which
+// strangers choose.
+const maxGitHubValue = 1024
+
 // githubToken is what the rules read of a token. A claim that it does not have, or
 // that is no text, is empty, and matches nothing.
 type githubToken struct {
 	values [githubClaims]string
+	// notText are the claims that the token has and that are no text.
+	notText [githubClaims]bool
 	// compared are the values as they are compared: the names in lower case.
 	compared [githubClaims]string
 }
@@ -49,7 +57,9 @@ type githubToken struct {
 func readGitHubToken(claims *issuers.Claims) *githubToken {
 	t := &githubToken{}
 	for claim := range githubClaims {
-		if value, err := claims.String(claim.name()); err == nil {
+		value, err := claims.String(claim.name())
+		t.notText[claim] = err != nil && claims.Has(claim.name())
+		if len(value) <= maxGitHubValue {
 			t.values[claim], t.compared[claim] = value, value
 		}
 	}
@@ -99,11 +109,10 @@ func newGitHubRule(spec *v1alpha1.GitHubActionsRule) githubRule {
 			anyOf(claim, compile, []string{given})
 		}
 	}
-	inAnyCase := func(text string) Pattern { return NewPattern(lowerASCII(text)) }
 	one(githubRepositoryID, newLiteral, spec.RepositoryID)
 	one(githubOwnerID, newLiteral, spec.OwnerID)
-	one(githubRepository, inAnyCase, spec.Repository)
-	one(githubOwner, inAnyCase, spec.Owner)
+	one(githubRepository, NewNamePattern, spec.Repository)
+	one(githubOwner, NewNamePattern, spec.Owner)
 	anyOf(githubRef, NewPattern, spec.Refs)
 	anyOf(githubEnvironment, NewPattern, spec.Environments)
 	anyOf(githubEvent, newLiteral, spec.Events)

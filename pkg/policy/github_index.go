@@ -8,7 +8,7 @@ package policy
 // immutable.
 type githubIndex struct {
 	byRepository, byRepositoryID, byOwner, byOwnerID map[string][]int
-	// rest are the rules that are bounded by a part of the owner's name.
+	// rest are the rules without a literal owner, repository or id.
 	rest []int
 	// repositoryPins and ownerPins have the first rule that pins an id beside a name,
 	// by the id: what was renamed is not found by its name.

@@ -42,7 +42,7 @@ type nearMiss struct {
 func (g *githubRules) explain(t *githubToken) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "no rule of githubActions.allow admits this token of %s (repository_id %s, repository_owner_id %s)",
-		t.repository(), cmp.Or(printed(t.values[githubRepositoryID]), "none"), cmp.Or(printed(t.values[githubOwnerID]), "none"))
+		t.repository(), t.id(githubRepositoryID), t.id(githubOwnerID))
 	separator := ": "
 	for _, miss := range g.nearMisses(t) {
 		fmt.Fprintf(&text, "%sallow[%d] %s", separator, miss.index, miss.describe(t))
@@ -75,16 +75,23 @@ func (g *githubRules) nearMisses(t *githubToken) []nearMiss {
 
 func newNearMiss(index int, rule *githubRule, t *githubToken) nearMiss {
 	miss := nearMiss{index: index, rule: rule, kind: stranger}
-	for i := range rule.conditions {
-		if condition := &rule.conditions[i]; !condition.holds(t) {
-			miss.failed = append(miss.failed, condition)
-		}
-	}
 	owner := t.owner()
 	ofRepository := rule.repository != "" && rule.repository == t.compared[githubRepository]
 	ofOwner := rule.owner != "" && rule.owner == owner
 	hasRepositoryID := rule.repositoryID != "" && rule.repositoryID == t.values[githubRepositoryID]
 	hasOwnerID := rule.ownerID != "" && rule.ownerID == t.values[githubOwnerID]
+	for i := range rule.conditions {
+		condition := &rule.conditions[i]
+		if condition.holds(t) {
+			continue
+		}
+		miss.failed = append(miss.failed, condition)
+		// Those that say whose repository it is come first. Of a rule for others than this
+		// token's owner no more needs to be known: there may be thousands of such.
+		if condition.claim <= githubOwner && !ofRepository && !ofOwner && !hasRepositoryID && !hasOwnerID {
+			return miss
+		}
+	}
 	switch {
 	case ofRepository && miss.failedAt(githubRepositoryID) != nil && t.values[githubRepositoryID] != "":
 		miss.kind = otherRepositoryOfName
@@ -116,10 +123,10 @@ func (m *nearMiss) failedAt(claims ...githubClaim) *githubCondition {
 func (m *nearMiss) describe(t *githubToken) string {
 	switch m.kind {
 	case otherRepositoryOfName:
-		return fmt.Sprintf("admits %s with the repository_id %s, and this token is of a repository of that name with the id %s: the name has been given to another repository",
+		return fmt.Sprintf("admits %s with the repository_id %s, and this token is of a repository of that name with the id %s: either the name has been given to another repository, or the rule has the wrong id",
 			t.repository(), m.rule.repositoryID, printed(t.values[githubRepositoryID]))
 	case otherOwnerOfName:
-		return fmt.Sprintf("admits the owner %s with the repository_owner_id %s, and this token is of an owner of that name with the id %s: the name has been given to another owner",
+		return fmt.Sprintf("admits the owner %s with the repository_owner_id %s, and this token is of an owner of that name with the id %s: either the name has been given to another owner, or the rule has the wrong id",
 			printed(t.owner()), m.rule.ownerID, printed(t.values[githubOwnerID]))
 	case otherRun:
 		return fmt.Sprintf("admits %s, but not %s", t.repository(), m.failed[0].describe(t))
@@ -138,7 +145,10 @@ func (m *nearMiss) describe(t *githubToken) string {
 // describe says what the token has and what the condition wants.
 func (c *githubCondition) describe(t *githubToken) string {
 	has := fmt.Sprintf("the %s %.200q", c.claim.name(), t.values[c.claim])
-	if t.values[c.claim] == "" {
+	switch {
+	case t.notText[c.claim]:
+		has = fmt.Sprintf("this token, as its %s is no text", c.claim.name())
+	case t.values[c.claim] == "":
 		has = fmt.Sprintf("a token without text in its claim %s", c.claim.name())
 	}
 	if c.claim <= githubOwner {
@@ -155,6 +165,14 @@ func (c *githubCondition) describe(t *githubToken) string {
 // repository is the repository's name for people.
 func (t *githubToken) repository() string {
 	return cmp.Or(printed(t.values[githubRepository]), "a repository without a name")
+}
+
+// id is the id in one of the claims for people.
+func (t *githubToken) id(claim githubClaim) string {
+	if t.notText[claim] {
+		return "no text"
+	}
+	return cmp.Or(printed(t.values[claim]), "none")
 }
 
 // owner is the owner's name in lower case.

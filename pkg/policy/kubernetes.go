@@ -77,7 +77,7 @@ func (s *serviceAccounts) check(_ context.Context, r *review) reason.Refusal {
 			printed(bound.Namespace), printed(bound.ServiceAccount.Name), printed(bound.ServiceAccount.UID), nearest))
 	}
 	if r.traced && rule >= 0 {
-		r.note = fmt.Sprintf("allow[%d] admits %s/%s", rule, bound.Namespace, bound.ServiceAccount.Name)
+		r.note = fmt.Sprintf("allow[%d] admits %s/%s", rule, printed(bound.Namespace), printed(bound.ServiceAccount.Name))
 	}
 	s.add(&r.added, bound)
 	return reason.Refusal{}

@@ -2,9 +2,12 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
@@ -54,6 +57,7 @@ func TestServiceAccountsAreAdmitted(t *testing.T) {
 		{"a claim kubernetes.io that is null", nil, `{"sub":"system:serviceaccount:ci:deployer","kubernetes.io":null}`, reason.ServiceAccountNotAllowed, notBound},
 		{"no namespace", nil, `{"sub":"system:serviceaccount::deployer","kubernetes.io":{"serviceaccount":{"name":"deployer","uid":"u"}}}`, reason.ServiceAccountNotAllowed, "does not name"},
 		{"no account", nil, `{"sub":"system:serviceaccount:ci:","kubernetes.io":{"namespace":"ci"}}`, reason.ServiceAccountNotAllowed, "does not name"},
+		{"no name", nil, `{"sub":"system:serviceaccount:ci:","kubernetes.io":{"namespace":"ci","serviceaccount":{"uid":"u"}}}`, reason.ServiceAccountNotAllowed, "does not name"},
 		{"no uid", nil, `{"sub":"system:serviceaccount:ci:deployer","kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"deployer"}}}`, reason.ServiceAccountNotAllowed, "does not name"},
 		{"a member of the wrong type", nil, `{"sub":"system:serviceaccount:ci:deployer","kubernetes.io":{"namespace":"ci","serviceaccount":["deployer"]}}`, reason.ServiceAccountNotAllowed, "not of the form"},
 		{"a sub of another account", nil, `{"sub":"system:serviceaccount:ci:admin","kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"deployer","uid":"u"}}}`, reason.ServiceAccountNotAllowed,
@@ -64,6 +68,33 @@ func TestServiceAccountsAreAdmitted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			decide(t, compiled(t, policy.Config{Policy: kubernetes(test.rules...)}), test.claims).expect(t, test.code, test.text)
+		})
+	}
+}
+
+func TestWhatIsSaidOfAnAccountThatNoRuleAdmits(t *testing.T) {
+	long := strings.Repeat("x", 254)
+	for _, test := range []struct {
+		name, namespace, account, uid string
+		rules                         []v1alpha1.KubernetesRule
+		text                          string
+	}{
+		{"its names", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/deployer with the uid new"},
+		{"the first rule that lacks but the uid", "ci", "deployer", "new",
+			[]v1alpha1.KubernetesRule{{Namespace: "cd", UID: "a"}, {ServiceAccount: "builder", UID: "b"}, {Namespace: "ci", UID: "c"}, {ServiceAccount: "deployer", UID: "d"}},
+			"ci/deployer with the uid new; allow[2] wants the uid c: the account was deleted and made again"},
+		{"quotes around a space", "c i", "a b", "a b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c i"/"a b" with the uid "a b"`},
+		{"quotes around what a terminal obeys", "c\u007fi", "a\u202eb", "a\u00e9b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c\x7fi"/"a\u202eb" with the uid "aéb"`},
+		{"the longest name that there is", "ci", long[1:], "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/" + long[1:] + " with the uid new"},
+		{"a part of a longer one", "ci", long, "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `ci/"` + long[:200] + `" with the uid new`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			claims := fmt.Sprintf(`{"sub":"system:serviceaccount:%[1]s:%[2]s","kubernetes.io":{"namespace":"%[1]s","serviceaccount":{"name":"%[2]s","uid":"%[3]s"}}}`, test.namespace, test.account, test.uid)
+			got := decide(t, compiled(t, policy.Config{Policy: kubernetes(test.rules...)}), claims)
+			want := reason.Refusal{Code: reason.ServiceAccountNotAllowed, Text: "no rule of kubernetes.allow admits the account " + test.text}
+			if diff := cmp.Diff(want, got.Refusal); diff != "" {
+				t.Errorf("expected -, got +\n%s", diff)
+			}
 		})
 	}
 }
@@ -89,6 +120,31 @@ func TestServiceAccountsGetTheirOwnNames(t *testing.T) {
 	if diff := cmp.Diff(want, decide(t, p, deployer).User); diff != "" {
 		t.Errorf("bound to nothing: expected -, got +\n%s", diff)
 	}
+	t.Run("beside those that document 1 gives", func(t *testing.T) {
+		authenticator := plainly("sub", "groups")
+		authenticator.ClaimMappings.Extra = []apiserver.ExtraMapping{{Key: "example.com/team", ValueExpression: `"red"`}}
+		p := compiled(t, policy.Config{Authenticator: authenticator, Policy: kubernetes()})
+		got := decide(t, p, `{"groups":["build:system:serviceaccounts","own"],`+deployer[1:])
+		want := &user.DefaultInfo{
+			Name:   "u:system:serviceaccount:ci:deployer",
+			Groups: []string{"build:system:serviceaccounts", "own", "build:system:serviceaccounts:ci"},
+			Extra:  map[string][]string{"tokenreview.dev/cluster": {"build"}, "tokenreview.dev/serviceaccount-uid": {accountUID}, "example.com/team": {"red"}},
+		}
+		if diff := cmp.Diff(want, got.User); diff != "" {
+			t.Errorf("expected -, got +\n%s", diff)
+		}
+	})
+	t.Run("which the rules of document 1 over the user see", func(t *testing.T) {
+		authenticator := plainly("sub", "")
+		authenticator.UserValidationRules = []apiserver.UserValidationRule{
+			{Expression: `!("build:system:serviceaccounts:ci" in user.groups)`, Message: "nobody of ci"},
+		}
+		decide(t, compiled(t, policy.Config{Authenticator: authenticator, Policy: kubernetes()}), deployer).expect(t, reason.UserRuleFailed, "nobody of ci")
+		authenticator.UserValidationRules = []apiserver.UserValidationRule{
+			{Expression: `user.extra["tokenreview.dev/cluster"] != ["build"]`, Message: "nobody of build"},
+		}
+		decide(t, compiled(t, policy.Config{Authenticator: authenticator, Policy: kubernetes()}), deployer).expect(t, reason.UserRuleFailed, "nobody of build")
+	})
 	t.Run("never those of this cluster's accounts", func(t *testing.T) {
 		bare := plainly("sub", "")
 		bare.ClaimMappings.Username.Prefix = text("")
@@ -98,6 +154,24 @@ func TestServiceAccountsGetTheirOwnNames(t *testing.T) {
 	})
 }
 
+func TestTheTraceSaysWhichRuleAdmitsAnAccount(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		rules  []v1alpha1.KubernetesRule
+		detail string
+	}{
+		{"the second", []v1alpha1.KubernetesRule{{Namespace: "cd"}, {Namespace: "ci"}}, "allow[1] admits ci/deployer"},
+		{"none, where there is none", nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := decide(t, compiled(t, policy.Config{Policy: kubernetes(test.rules...)}), deployer)
+			if want := (trace.Step{Check: "kubernetes.allow", Outcome: trace.Passed, Detail: test.detail}); got.step(want.Check) != want {
+				t.Errorf("expected %+v, got %+v", want, got.step(want.Check))
+			}
+		})
+	}
+}
+
 func TestLiveness(t *testing.T) {
 	asking := func(onFailure v1alpha1.LivenessFailure) v1alpha1.IssuerPolicySpec {
 		spec := kubernetes(v1alpha1.KubernetesRule{Namespace: "ci"})
@@ -105,7 +179,8 @@ func TestLiveness(t *testing.T) {
 		return spec
 	}
 	deny, signature := asking(v1alpha1.LivenessFailureDeny), asking(v1alpha1.LivenessFailureSignature)
-	away := errors.New("connection refused")
+	away := awayError{errors.New("connection refused")}
+	busy := errors.New("it is being asked about too many tokens")
 	for _, test := range []struct {
 		name    string
 		policy  v1alpha1.IssuerPolicySpec
@@ -119,6 +194,7 @@ func TestLiveness(t *testing.T) {
 		{"gone, and the signature counts in an outage only", signature, &cluster{problem: "the pod is gone"}, reason.NotLive, "", ""},
 		{"away", deny, &cluster{err: away}, reason.LivenessUnavailable, "connection refused", ""},
 		{"away, and the signature counts meanwhile", signature, &cluster{err: away}, "", "", reason.LivenessUnavailable},
+		{"busy, which whoever holds a dead token may have brought about", signature, &cluster{err: busy}, reason.LivenessUnavailable, "too many tokens", ""},
 		{"gone, only audited", audited(deny), &cluster{problem: "the pod is gone"}, "", "", reason.NotLive},
 		{"away, only audited", audited(deny), &cluster{err: away}, "", "", reason.LivenessUnavailable},
 		{"away, only audited, and the signature counts", audited(signature), &cluster{err: away}, "", "", reason.LivenessUnavailable},
@@ -129,14 +205,29 @@ func TestLiveness(t *testing.T) {
 			if got.WouldRefuse.Code != test.would {
 				t.Errorf("expected %q to be recorded, got %q", test.would, got.WouldRefuse)
 			}
+			if test.cluster.err != nil && !strings.Contains(got.WouldRefuse.Text+got.text(), test.cluster.err.Error()) {
+				t.Errorf("expected what is recorded or refused to say why, got %+v", got)
+			}
 			if want := "the.token.itself a system:serviceaccount:ci:deployer"; test.cluster.asked[0] != want {
 				t.Errorf("expected to be asked about %q, got %q", want, test.cluster.asked)
 			}
 			if last := got.steps[len(got.steps)-1]; last.Check != "kubernetes.liveness" || (test.would != "") != (last.Outcome == trace.WouldFail) {
 				t.Errorf("expected the question to come last, got %+v", last)
+			} else if test.code != "" && (last.Outcome != trace.Failed || last.Detail != got.text()) {
+				t.Errorf("expected the trace to say why, got %+v", last)
 			}
 		})
 	}
+	t.Run("nobody is asked about a token that enforcement would refuse anyway", func(t *testing.T) {
+		asked := &cluster{problem: "the pod is gone"}
+		spec := audited(asking(v1alpha1.LivenessFailureDeny))
+		spec.Kubernetes.Allow[0].Namespace = "cd"
+		got := decide(t, compiled(t, policy.Config{Policy: spec, Liveness: asked}), podBound)
+		got.expect(t, "", "")
+		if got.WouldRefuse.Code != reason.ServiceAccountNotAllowed || len(asked.asked) > 0 {
+			t.Errorf("expected the first refusal to be recorded, got %q, asked about %q", got.WouldRefuse, asked.asked)
+		}
+	})
 	t.Run("nobody is asked about a token that is refused anyway", func(t *testing.T) {
 		asked := &cluster{}
 		p := compiled(t, policy.Config{Policy: asking(v1alpha1.LivenessFailureDeny), Liveness: asked})

@@ -30,4 +30,7 @@ func TestMaxLifetime(t *testing.T) {
 			decide(t, p, test.claims).expect(t, test.code, test.text)
 		})
 	}
+	if detail := decide(t, p, `{"sub":"jane","iat":1000,"exp":1060}`).step("token.maxLifetime").Detail; detail != "1m0s of at most 1h0m0s" {
+		t.Errorf("expected the trace to say how long it is valid, got %q", detail)
+	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
@@ -12,18 +13,14 @@ import (
 // signature does not know that the pod or the account was deleted.
 type liveness struct {
 	checker LivenessChecker
-	// signatureSuffices: while that cluster cannot be asked, the signature counts
-	// alone.
+	// signatureSuffices: while that cluster is away, the signature counts alone.
 	signatureSuffices bool
-	auditOnly         bool
 }
 
 func newLiveness(config *Config) *liveness {
-	spec := config.Policy.Kubernetes
 	return &liveness{
 		checker:           config.Liveness,
-		signatureSuffices: spec != nil && spec.LivenessOnFailure == v1alpha1.LivenessFailureSignature,
-		auditOnly:         config.Policy.Enforcement == v1alpha1.EnforcementAudit,
+		signatureSuffices: config.Policy.Kubernetes.LivenessOnFailure == v1alpha1.LivenessFailureSignature,
 	}
 }
 
@@ -34,17 +31,23 @@ func (l *liveness) check(ctx context.Context, r *review) (reason.Refusal, error)
 	if err != nil {
 		return reason.Refusal{Code: reason.NotLive, Text: fmt.Sprintf("sub: %v", err)}, nil
 	}
+	if l.checker == nil {
+		return reason.Refusal{}, &reason.Unavailable{Code: reason.LivenessUnavailable, Err: errors.New("there is nobody to ask whether the token is alive")}
+	}
 	problem, err := l.checker.Check(ctx, r.Token, audiences, subject)
-	switch {
-	case err != nil:
-		unavailable := &reason.Unavailable{Code: reason.LivenessUnavailable, Err: err}
-		if !l.signatureSuffices || l.auditOnly {
-			return reason.Refusal{}, unavailable
-		}
-		r.spare(unavailableRefusal(unavailable))
-		return reason.Refusal{}, nil
-	case problem != "":
+	if err != nil {
+		return reason.Refusal{}, &reason.Unavailable{Code: reason.LivenessUnavailable, Err: err}
+	}
+	if problem != "" {
 		return reason.Refusal{Code: reason.NotLive, Text: problem}, nil
 	}
 	return reason.Refusal{}, nil
+}
+
+// spares lets tokens in while the cluster is away for all of them. A question that
+// fails for one token, or because there are too many, may be the doing of whoever
+// holds a token that is no longer alive.
+func (l *liveness) spares(err error) bool {
+	var away interface{ Away() bool }
+	return l.signatureSuffices && errors.As(err, &away) && away.Away()
 }

@@ -52,23 +52,10 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 	return reason.Refusal{}
 }
 
-// claimEmail is OpenID Connect Core §5.1.
-const claimEmail = "email"
-
-// checkEmail is upstream's rule for usernames from the claim "email": if the issuer
-// says whether it verified the address, it must have. An expression has to say so
-// itself, which validation sees to.
-func (p *Policy) checkEmail(ctx context.Context, r *review) reason.Refusal {
-	if p.mappings.Username.Claim != claimEmail || p.emailVerifiedClaim == "" {
-		return reason.Refusal{}
-	}
-	return email{claim: p.emailVerifiedClaim}.check(ctx, r)
-}
-
 func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 	mapping := p.mappings.Groups
 	if mapping.Claim == claimGroups && p.entra && !r.groupsResolved && hasOverage(r.Claims) {
-		return reason.Refusal{Code: reason.GroupOverage, Text: overageText}
+		return reason.Refusal{Code: reason.GroupOverage, Text: p.overageText}
 	}
 	if mapping.Claim != "" && r.Claims.Has(mapping.Claim) {
 		groups, err := r.Claims.Strings(mapping.Claim)

@@ -16,9 +16,13 @@ import (
 // claimGroups is the claim in which Entra ID lists a user's groups.
 const claimGroups = "groups"
 
-// overageText says what to do about a user in too many groups.
-const overageText = "the user is in more groups than fit into a token of Entra ID (groups overage), so the token does not say in which: " +
-	"have the webhook ask Microsoft Graph (entra.groupOverage: Resolve), or have Entra put only the groups into the token that are assigned to the application"
+// What to do about a user in too many groups. A policy that only audits does not
+// fill them in, and leaves document 1 with a claim that is missing.
+const (
+	overageText      = overageIs + ": have the webhook ask Microsoft Graph (entra.groupOverage: Resolve), or have Entra put only the groups into the token that are assigned to the application"
+	auditOverageText = overageIs + ", and a policy that only audits does not fill them in: set enforcement: Enforce, or have Entra put only the groups into the token that are assigned to the application"
+	overageIs        = "the user is in more groups than fit into a token of Entra ID (groups overage), so the token does not say in which"
+)
 
 // hasOverage recognises a token of Entra ID that leaves out the user's groups
 // because they are too many, over 200 in a JWT and over 5 where it is handed out
@@ -65,7 +69,8 @@ func claimsMember(claims *issuers.Claims, claim, member string) bool {
 // overage deals with tokens that leave out the user's groups.
 type overage struct {
 	// resolver is nil where such tokens are refused.
-	resolver   GroupResolver
+	resolver GroupResolver
+	// omitGroups: where Graph cannot tell, there are no groups.
 	omitGroups bool
 	// auditOnly: Graph is asked, and the answer not used.
 	auditOnly bool
@@ -96,23 +101,22 @@ func (o *overage) check(ctx context.Context, r *review) (reason.Refusal, error) 
 	}
 	groups, known, err := o.resolver.Groups(ctx, objectID, appOnlySign(r.Claims) != "")
 	if err != nil {
-		unavailable := &reason.Unavailable{Code: reason.ClaimsUnavailable, Err: fmt.Errorf("groups overage: %w", err)}
-		if !o.omitGroups || o.auditOnly {
-			return reason.Refusal{}, unavailable
+		if o.omitGroups {
+			o.use(r, nil)
 		}
-		r.spare(unavailableRefusal(unavailable))
-		o.use(r, nil)
-		return reason.Refusal{}, nil
+		return reason.Refusal{}, &reason.Unavailable{Code: reason.ClaimsUnavailable, Err: fmt.Errorf("groups overage: %w", err)}
 	}
 	if !known {
-		return refuse(fmt.Sprintf("Microsoft Graph does not know the object %.100q (oid) of the token any more", objectID))
+		return refuse(fmt.Sprintf("Microsoft Graph does not know the object %.100q (oid)", objectID))
 	}
 	if r.traced {
-		r.note = fmt.Sprintf("Microsoft Graph knows of %d groups", len(groups))
+		r.note = fmt.Sprintf("Microsoft Graph says %s", some(groups))
 	}
 	o.use(r, groups)
 	return reason.Refusal{}, nil
 }
+
+func (o *overage) spares(error) bool { return o.omitGroups }
 
 // use puts groups where the token would have had them.
 func (o *overage) use(r *review, groups []string) {
@@ -124,6 +128,6 @@ func (o *overage) use(r *review, groups []string) {
 	}
 	// A list of text cannot fail to be encoded.
 	value, _ := json.Marshal(groups)
-	r.Claims = r.Claims.With(claimGroups, jsontext.Value(value))
+	r.Claims, r.value = r.Claims.With(claimGroups, jsontext.Value(value)), nil
 	r.groupsResolved = true
 }

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,10 @@ func TestOverageIsRefused(t *testing.T) {
 		{"groups in the token", `"groups":["a","b"]`},
 		{"no groups at all", `"x":1`},
 		{"hasgroups false", `"hasgroups":false`},
+		{"hasgroups false as text", `"hasgroups":"false"`},
+		{"a claim that only begins like groups and source", `"groups:all":["a"]`},
+		{"claim names that are no object", `"_claim_names":["groups"]`},
+		{"groups in the token, and the source of another claim", `"groups":["a"],"_claim_sources":{"src1":{"endpoint":"x"}}`},
 		{"another claim is kept elsewhere", `"_claim_names":{"roles":"src1"},"_claim_sources":{"src1":{"endpoint":"x"}}`},
 		{"one group as text", `"groups":"admins"`},
 	} {
@@ -67,7 +72,7 @@ func TestOverageIsResolved(t *testing.T) {
 			if want := "user " + object; graph.asked[0] != want {
 				t.Errorf("expected to be asked about %q, got %q", want, graph.asked)
 			}
-			if detail := got.step("entra.groupOverage").Detail; detail != "Microsoft Graph knows of 2 groups" {
+			if detail := got.step("entra.groupOverage").Detail; detail != `Microsoft Graph says ["g1" "g2"]` {
 				t.Errorf("expected the trace to say so, got %q", detail)
 			}
 		})
@@ -86,6 +91,22 @@ func TestOverageIsResolved(t *testing.T) {
 		}
 		graph.list = []string{"banned"}
 		decide(t, p, claims).expect(t, reason.ClaimRuleFailed, "")
+	})
+	t.Run("nobody is asked where such tokens are refused", func(t *testing.T) {
+		graph := &groups{list: []string{"g1"}}
+		p := compiled(t, policy.Config{EntraTenant: tenant, Policy: v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{GroupOverage: v1alpha1.GroupOverageDeny}}, Groups: graph})
+		if decide(t, p, `{"sub":"jane","oid":"`+object+`","hasgroups":true}`).expect(t, reason.GroupOverage, ""); len(graph.asked) > 0 {
+			t.Errorf("asked about %q", graph.asked)
+		}
+	})
+	t.Run("expressions see no groups where none are known", func(t *testing.T) {
+		authenticator := plainly("sub", "")
+		authenticator.ClaimValidationRules = []apiserver.ClaimValidationRule{{Expression: `!("banned" in claims.groups)`}}
+		p := compiled(t, policy.Config{
+			EntraTenant: tenant, Policy: resolving(v1alpha1.Graph{OnFailure: v1alpha1.GraphFailureOmitGroups}),
+			Groups: &groups{err: errors.New("away")}, Authenticator: authenticator,
+		})
+		decide(t, p, `{"sub":"jane","oid":"`+object+`","hasgroups":true}`).expect(t, "", "")
 	})
 	t.Run("nobody is asked about a token with groups", func(t *testing.T) {
 		graph := &groups{}
@@ -143,14 +164,21 @@ func TestGraphCannotTell(t *testing.T) {
 			if got.WouldRefuse.Code != test.would {
 				t.Errorf("expected %q to be recorded, got %q", test.would, got.WouldRefuse)
 			}
+			step := got.step("entra.groupOverage")
 			if test.would == "" {
+				if want := (trace.Step{Check: "entra.groupOverage", Outcome: trace.Failed, Detail: got.text()}); step != want {
+					t.Errorf("expected the trace to say why, %+v, got %+v", want, step)
+				}
 				return
+			}
+			if want := "groups overage: " + away.Error(); !strings.Contains(got.WouldRefuse.Text, want) {
+				t.Errorf("expected %q to be recorded, got %q", want, got.WouldRefuse.Text)
 			}
 			if len(got.User.Groups) > 0 {
 				t.Errorf("expected no groups, got %q", got.User.Groups)
 			}
-			if outcome := got.step("entra.groupOverage").Outcome; outcome != trace.WouldFail {
-				t.Errorf("expected the trace to say so, got %q", outcome)
+			if step.Outcome != trace.WouldFail {
+				t.Errorf("expected the trace to say so, got %q", step.Outcome)
 			}
 		})
 	}

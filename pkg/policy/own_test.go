@@ -121,6 +121,11 @@ func (g *groups) Groups(_ context.Context, objectID string, servicePrincipal boo
 	return g.list, !g.unknown, g.err
 }
 
+// awayError is an error of a cluster that is away for all tokens.
+type awayError struct{ error }
+
+func (awayError) Away() bool { return true }
+
 // cluster answers in the place of the cluster that issued a token.
 type cluster struct {
 	problem string

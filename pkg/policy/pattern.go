@@ -4,15 +4,23 @@ import "strings"
 
 // Pattern is a text in which "*" stands for any run of characters but "/", "**" for
 // any run, and all else for itself. The whole value must match. The zero Pattern
-// matches the empty text alone.
+// matches the empty text alone. Patterns that are equal (==) match the same.
 type Pattern struct {
-	text    string
-	literal bool
+	text             string
+	literal, anyCase bool
 }
 
 // NewPattern returns the pattern that text spells. Every text is one.
 func NewPattern(text string) Pattern {
 	return Pattern{text: text, literal: !strings.Contains(text, "*")}
+}
+
+// NewNamePattern is NewPattern for names as GitHub compares them: A to Z are the
+// same as a to z.
+func NewNamePattern(text string) Pattern {
+	p := NewPattern(lowerASCII(text))
+	p.anyCase = true
+	return p
 }
 
 // newLiteral returns the pattern that only text matches, stars and all.
@@ -31,6 +39,9 @@ func (p Pattern) MatchOrAny(value string) bool { return p.text == "" || p.Match(
 // and when that cannot, the last "**". Those before need not be tried again: what
 // they could take more of, the last of their kind can take as well.
 func (p Pattern) Match(value string) bool {
+	if p.anyCase {
+		value = lowerASCII(value)
+	}
 	if p.literal {
 		return p.text == value
 	}

@@ -115,6 +115,29 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestNamePattern(t *testing.T) {
+	for _, test := range []struct {
+		name, pattern, value string
+		want                 bool
+	}{
+		{"capitals in the value", "octo/web", "Octo/WEB", true},
+		{"capitals in the pattern", "OCTO/Web", "octo/web", true},
+		{"beside a star", "Octo/*-API", "octo/Web-api", true},
+		{"another name", "octo/web", "octo/web2", false},
+		{"a Kelvin sign is no k", "kit", "\u212Ait", false},
+		{"an E with an accent stays one", "\u00c9", "\u00e9", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := policy.NewNamePattern(test.pattern).Match(test.value); got != test.want {
+				t.Errorf("%q on %q: expected %t, got %t", test.pattern, test.value, test.want, got)
+			}
+		})
+	}
+	if policy.NewNamePattern("Octo*") != policy.NewNamePattern("octo*") || policy.NewNamePattern("octo") == policy.NewPattern("octo") {
+		t.Error("patterns are equal where they match the same")
+	}
+}
+
 func TestLiteralPatterns(t *testing.T) {
 	for text, want := range map[string]bool{"": true, "a/b": true, "v?[0-9]": true, "a*": false, "**": false} {
 		if got := policy.NewPattern(text).IsLiteral(); got != want {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
@@ -19,7 +18,7 @@ import (
 type Decision struct {
 	// User is who the token speaks for, nil unless it is allowed in.
 	User *user.DefaultInfo
-	// Refusal is why there is no user.
+	// Refusal is why there is no user. Beside an error it says the same.
 	Refusal reason.Refusal
 	// WouldRefuse is what the policy has recorded and not enforced: what enforcement
 	// Audit spared the token, or an onFailure setting that lets tokens in while
@@ -39,8 +38,8 @@ type Request struct {
 // for concurrent use.
 type GroupResolver interface {
 	// Groups returns the object ids of the groups that a person or service principal
-	// is in, at any remove. known is false where the tenant has no such principal. An
-	// error means that it cannot be told now.
+	// is in, at any remove; the caller must not change them. known is false where the
+	// tenant has no such principal. An error means that it cannot be told now.
 	Groups(ctx context.Context, objectID string, servicePrincipal bool) (groups []string, known bool, err error)
 }
 
@@ -48,7 +47,9 @@ type GroupResolver interface {
 // concurrent use.
 type LivenessChecker interface {
 	// Check returns why the token is not alive, empty if it is. audiences are the
-	// token's own, subject is its sub. An error means that it cannot be told now.
+	// token's own, subject is its sub. An error means that it cannot be told now. It
+	// has a method Away() bool that returns true if the reason is that the cluster is
+	// away, for whichever token: nothing that its holder has brought about.
 	Check(ctx context.Context, token string, audiences []string, subject string) (problem string, err error)
 }
 
@@ -76,30 +77,49 @@ type Policy struct {
 	mappings    apiserver.ClaimMappings
 	expressions authenticationcel.CELMapper
 	required    []requiredClaim
-	// emailVerifiedClaim must be true, where the token has it, for a username from the
-	// claim email; empty for no such rule.
-	emailVerifiedClaim string
-	// entra is whether the issuer is Entra ID.
+	// ignoreEmailVerified lifts upstream's rule for usernames from the claim email.
+	ignoreEmailVerified bool
+	// entra is whether the issuer is Entra ID, and overageText what is said of a token
+	// whose groups do not fit into it.
 	entra              bool
+	overageText        string
 	allowReservedNames bool
 	// auditOnly is whether the policy's own checks are recorded, not enforced.
 	auditOnly bool
 	checks    []check
+
+	groups   GroupResolver
+	liveness LivenessChecker
 }
 
 // New compiles rules that have been validated.
 func New(config Config) *Policy {
 	p := &Policy{
-		mappings:           config.Authenticator.ClaimMappings,
-		expressions:        config.Expressions,
-		required:           requiredClaims(config.Authenticator.ClaimValidationRules),
-		emailVerifiedClaim: mappingEmailVerifiedClaim(&config.Policy),
-		entra:              config.EntraTenant != "",
-		allowReservedNames: config.Policy.ReservedNames == v1alpha1.ReservedNamesAllow,
-		auditOnly:          config.Policy.Enforcement == v1alpha1.EnforcementAudit,
+		mappings:            config.Authenticator.ClaimMappings,
+		expressions:         config.Expressions,
+		required:            requiredClaims(config.Authenticator.ClaimValidationRules),
+		ignoreEmailVerified: config.Policy.EmailVerified == v1alpha1.EmailVerifiedIgnored,
+		entra:               config.EntraTenant != "",
+		allowReservedNames:  config.Policy.ReservedNames == v1alpha1.ReservedNamesAllow,
+		auditOnly:           config.Policy.Enforcement == v1alpha1.EnforcementAudit,
+		groups:              config.Groups,
+		liveness:            config.Liveness,
+	}
+	p.overageText = overageText
+	if p.auditOnly {
+		p.overageText = auditOverageText
 	}
 	p.checks = p.newChecks(&config)
 	return p
+}
+
+// Asked returns who is asked while a token is decided, each nil for nobody: for a
+// policy that follows this one, which can go on with them. p may be nil.
+func (p *Policy) Asked() (GroupResolver, LivenessChecker) {
+	if p == nil {
+		return nil, nil
+	}
+	return p.groups, p.liveness
 }
 
 // review is one token on its way through the checks.
@@ -116,7 +136,8 @@ type review struct {
 	traced bool
 	// groupsResolved is whether the claim groups is Graph's answer.
 	groupsResolved bool
-	wouldRefuse    reason.Refusal
+	// wouldRefuse is the first refusal that was recorded and not enforced.
+	wouldRefuse reason.Refusal
 }
 
 // claimsValue is the claims as CEL sees them.
@@ -125,14 +146,6 @@ func (r *review) claimsValue() *lazy.MapValue {
 		r.value = newClaimsValue(r.Claims)
 	}
 	return r.value
-}
-
-// spare records a refusal that is not enforced. The first one counts: had it been
-// enforced, it would have been the only one.
-func (r *review) spare(refusal reason.Refusal) {
-	if r.wouldRefuse.IsZero() {
-		r.wouldRefuse = refusal
-	}
 }
 
 // Decide maps proven claims to a user and applies the rules to both. The first
@@ -146,39 +159,23 @@ func (p *Policy) Decide(ctx context.Context, request Request, t *trace.Trace) (D
 		if recordOnly && !r.wouldRefuse.IsZero() {
 			continue // As if enforced: the first refusal ends the policy's checks.
 		}
-		spared := r.wouldRefuse
+		r.note = ""
 		refusal, err := c.run(ctx, r)
-		if recordOnly {
-			if err != nil {
-				refusal = unavailableRefusal(err)
-			}
-			if !refusal.IsZero() {
-				r.spare(refusal)
-			}
-			refusal, err = reason.Refusal{}, nil
+		if err != nil {
+			refusal = reason.Undecided(err)
 		}
 		switch {
-		case err != nil:
-			t.Add(c.name, trace.Failed, err.Error())
-			return Decision{WouldRefuse: r.wouldRefuse}, err
-		case !refusal.IsZero():
+		case refusal.IsZero():
+			if t.On() {
+				t.Add(c.name, trace.Passed, c.describe(r))
+			}
+		case recordOnly, err != nil && c.spares != nil && c.spares(err):
+			r.wouldRefuse = refusal
+			t.Add(c.name, trace.WouldFail, refusal.String())
+		default:
 			t.Add(c.name, trace.Failed, refusal.Text)
-			return Decision{Refusal: refusal, WouldRefuse: r.wouldRefuse}, nil
-		case r.wouldRefuse != spared:
-			t.Add(c.name, trace.WouldFail, r.wouldRefuse.Text)
-		case t.On():
-			t.Add(c.name, trace.Passed, c.describe(r))
+			return Decision{Refusal: refusal, WouldRefuse: r.wouldRefuse}, err
 		}
 	}
 	return Decision{User: r.user, WouldRefuse: r.wouldRefuse}, nil
-}
-
-// unavailableRefusal is what an error of a check says, as the refusal it is
-// recorded as.
-func unavailableRefusal(err error) reason.Refusal {
-	var unavailable *reason.Unavailable
-	if errors.As(err, &unavailable) {
-		return reason.Refusal{Code: unavailable.Code, Text: err.Error()}
-	}
-	return reason.Refusal{Code: reason.ClaimsUnavailable, Text: err.Error()}
 }

@@ -8,20 +8,20 @@ import (
 	"tokenreview.dev/webhook/pkg/reason"
 )
 
-// reservedPrefix begins the names that Kubernetes itself gives out. The API server
+// ReservedPrefix begins the names that Kubernetes itself gives out. The API server
 // takes over what a webhook says, system:masters included.
-const reservedPrefix = "system:"
+const ReservedPrefix = "system:"
 
 func (p *Policy) checkReservedNames(_ context.Context, r *review) reason.Refusal {
 	if p.allowReservedNames {
 		return reason.Refusal{}
 	}
-	if strings.HasPrefix(r.user.Name, reservedPrefix) {
-		return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the username %.200q begins with %q", r.user.Name, reservedPrefix)}
+	if strings.HasPrefix(r.user.Name, ReservedPrefix) {
+		return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the username %.200q begins with %q", r.user.Name, ReservedPrefix)}
 	}
 	for _, group := range r.user.Groups {
-		if strings.HasPrefix(group, reservedPrefix) {
-			return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the group %.200q begins with %q", group, reservedPrefix)}
+		if strings.HasPrefix(group, ReservedPrefix) {
+			return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the group %.200q begins with %q", group, ReservedPrefix)}
 		}
 	}
 	return reason.Refusal{}

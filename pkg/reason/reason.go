@@ -5,6 +5,8 @@
 // be added; none changes its meaning.
 package reason
 
+import "errors"
+
 // Code is one word of the closed list below.
 type Code string
 
@@ -115,3 +117,13 @@ type Unavailable struct {
 
 func (e *Unavailable) Error() string { return e.Err.Error() }
 func (e *Unavailable) Unwrap() error { return e.Err }
+
+// Undecided is what err says, in the form of a refusal: that of an *Unavailable.
+func Undecided(err error) Refusal {
+	code := KeysUnavailable
+	var unavailable *Unavailable
+	if errors.As(err, &unavailable) {
+		code = unavailable.Code
+	}
+	return Refusal{Code: code, Text: err.Error()}
+}

@@ -24,20 +24,22 @@ import (
 // byte escaped at worst twofold, and room for the rest.
 const maxBodyBytes = 2*issuers.MaxTokenBytes + 16<<10
 
-// refusalsPerSecond bounds what refused tokens add to the log at info.
-const refusalsPerSecond = 10
+// reviewsPerSecond bounds what refused tokens add to the log at info, and again what
+// those add that a policy would refuse: the ones must not hide the others.
+const reviewsPerSecond = 10
 
 // Handler answers TokenReviews POSTed to it, in the version they come in. It is
 // safe for concurrent use.
 type Handler struct {
 	reviewer *Reviewer
 	log      *slog.Logger
-	refusals *slog.Logger
+	// refusals and spared are log, bounded.
+	refusals, spared *slog.Logger
 }
 
 // NewHandler returns a handler that answers as reviewer decides.
 func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
-	return &Handler{reviewer: reviewer, log: log, refusals: logging.Limited(log, refusalsPerSecond)}
+	return &Handler{reviewer: reviewer, log: log, refusals: logging.Limited(log, reviewsPerSecond), spared: logging.Limited(log, reviewsPerSecond)}
 }
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
@@ -63,14 +65,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeReview(w, request.APIVersion, &answer)
 }
 
-// logAnswer logs at info that a token is refused, or would be if its policy were
-// enforced, which an issuer of ours has signed, at a bounded rate: such a token can
-// be sent again and again. What anybody
-// can cause without one is logged at debug only.
+// logAnswer logs what becomes of a token that an issuer of ours has signed, at a
+// bounded rate, since such a token can be sent again and again: at warn that it
+// cannot be decided, at info that it is refused, or would be if its policy were
+// enforced. What anybody can cause without such a token is logged at debug only.
 func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
 	log, level := h.log, slog.LevelDebug
-	if answer.Proven && (answer.User == nil || !answer.WouldRefuse.IsZero()) {
+	switch {
+	case answer.Proven && answer.Undecided:
+		log, level = h.refusals, slog.LevelWarn
+	case answer.Proven && answer.User == nil:
 		log, level = h.refusals, slog.LevelInfo
+	case answer.Proven && !answer.WouldRefuse.IsZero():
+		log, level = h.spared, slog.LevelInfo
 	}
 	if !log.Enabled(ctx, level) {
 		return

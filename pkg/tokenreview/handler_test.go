@@ -24,6 +24,7 @@ import (
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 
 	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/policy"
@@ -437,6 +438,76 @@ tokenreview_reviews_total{issuer="-",reason="TokenMalformed"} 1
 	}
 	if n, err := testutil.GatherAndCount(registry, "tokenreview_decision_duration_seconds"); err != nil || n != 1 {
 		t.Errorf("expected the duration to be observed, got %d, %v", n, err)
+	}
+}
+
+func TestWhatAPolicyWouldRefuseIsLoggedAndCounted(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	t.Cleanup(issuer.Close)
+	built, _ := newReviewer(t, []byte(string(authentication(issuer, "claimMappings:\n  username: {claim: sub, prefix: 'oidc:'}\n"))+`---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: main}
+spec: {issuer: "https://issuer.example", enforcement: Audit, token: {maxLifetime: 2h}}
+`))
+	registry := prometheus.NewRegistry()
+	var log bytes.Buffer
+	handler := tokenreview.NewHandler(tokenreview.NewReviewer(built.Rules(), tokenreview.NewMetrics(registry)),
+		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	s := &served{issuer: issuer, handler: handler, log: &log}
+	const would = ` would_refuse=LifetimeTooLong would_refuse_text="the token does not say when it was issued (iat), and token.maxLifetime is 2h0m0s"` + "\n"
+	for _, test := range []struct{ name, token, line string }{
+		{"a token that is let in", s.sign(nil), `level=INFO msg="token reviewed" issuer=main reason=Allowed username=oidc:jane` + would},
+		{"a token that is refused anyway", s.sign(claims{"sub": nil}), `level=INFO msg="token reviewed" issuer=main reason=MappingFailed text="claimMappings.username: claim \"sub\": the token has no such claim"` + would},
+		{"a token that would not be refused", s.sign(claims{"iat": time.Now().Unix()}), `level=DEBUG msg="token reviewed" issuer=main reason=Allowed username=oidc:jane` + "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			log.Reset()
+			s.post("application/json", review("authentication.k8s.io/v1", test.token))
+			if !strings.HasSuffix(log.String(), test.line) {
+				t.Errorf("expected %q, got %s", test.line, &log)
+			}
+		})
+	}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP tokenreview_reviews_total Reviews by issuer ("-" for tokens of no configured issuer) and reason ("Allowed" for accepted tokens).
+# TYPE tokenreview_reviews_total counter
+tokenreview_reviews_total{issuer="main",reason="Allowed"} 2
+tokenreview_reviews_total{issuer="main",reason="MappingFailed"} 1
+# HELP tokenreview_would_refuse_total Reviews in which a check of an IssuerPolicy would have refused, by the reason, but for its enforcement: Audit or an onFailure setting.
+# TYPE tokenreview_would_refuse_total counter
+tokenreview_would_refuse_total{issuer="main",reason="LifetimeTooLong"} 2
+`), "tokenreview_reviews_total", "tokenreview_would_refuse_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// away stands for a cluster that cannot be asked.
+type away struct{}
+
+func (away) Check(context.Context, string, []string, string) (string, error) {
+	return "", errors.New("connection refused")
+}
+
+func TestAPolicyThatCannotDecideLeavesATokenUndecided(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	t.Cleanup(issuer.Close)
+	built, loaded := newReviewer(t, authentication(issuer, "claimMappings:\n  username: {claim: sub, prefix: 'build:'}\n"))
+	main := loaded.Issuers[0]
+	main.Policy.Kubernetes = &v1alpha1.Kubernetes{ClusterName: "build", Liveness: v1alpha1.LivenessTokenReview, LivenessOnFailure: v1alpha1.LivenessFailureDeny}
+	rules := &tokenreview.Rules{Issuers: built.Rules().Issuers, Policies: map[string]*policy.Policy{
+		main.Name: policy.New(policy.Config{Authenticator: main.JWT, Expressions: main.Expressions, Policy: main.Policy, Liveness: away{}}),
+	}}
+	token := issuer.Sign(claims{
+		"aud": "cluster", "exp": time.Now().Add(time.Hour).Unix(), "sub": "system:serviceaccount:ci:deployer",
+		"kubernetes.io": claims{"namespace": "ci", "serviceaccount": claims{"name": "deployer", "uid": "u"}},
+	})
+	answer := tokenreview.NewReviewer(rules, nil).Review(t.Context(), token, []string{"cluster"}, nil)
+	if answer.User != nil || !answer.Undecided || !answer.Proven || answer.Issuer != main.Name || answer.Reason() != "LivenessUnavailable" ||
+		!strings.Contains(answer.Refusal.Text, "connection refused") {
+		t.Errorf("expected no decision for the moment, got %+v", answer)
+	}
+	if len(answer.Audiences) > 0 {
+		t.Errorf("expected no audiences, got %q", answer.Audiences)
 	}
 }
 

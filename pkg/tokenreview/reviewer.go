@@ -2,7 +2,6 @@ package tokenreview
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -103,7 +102,7 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 	}
 	if err != nil {
 		answer.Undecided = true
-		answer.Refusal = undecided(err)
+		answer.Refusal = reason.Undecided(err)
 		return answer
 	}
 	if verification.Claims == nil {
@@ -112,24 +111,11 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 	request := policy.Request{Claims: verification.Claims, Token: token}
 	decision, err := r.Policies[answer.Issuer].Decide(ctx, request, t)
 	answer.User, answer.Refusal, answer.WouldRefuse = decision.User, decision.Refusal, decision.WouldRefuse
-	if err != nil {
-		answer.Undecided = true
-		answer.Refusal = undecided(err)
-		return answer
-	}
+	answer.Undecided = err != nil
 	if answer.User != nil {
 		answer.Audiences = commonAudiences(audiences, verification.Claims)
 	}
 	return answer
-}
-
-func undecided(err error) reason.Refusal {
-	code := reason.KeysUnavailable
-	var unavailable *reason.Unavailable
-	if errors.As(err, &unavailable) {
-		code = unavailable.Code
-	}
-	return reason.Refusal{Code: code, Text: err.Error()}
 }
 
 // commonAudiences returns the requested audiences that the token is for. The API

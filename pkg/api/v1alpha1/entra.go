@@ -5,7 +5,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // Entra decides by the claims of a Microsoft Entra ID token.
 type Entra struct {
 	// TenantIDs are the accepted values of tid, which must agree with iss. Default:
-	// any.
+	// the tenant in iss.
 	TenantIDs []string `json:"tenantIDs,omitempty"`
 	// ClientIDs are the accepted values of azp (v2) or appid (v1). Default: any.
 	ClientIDs []string `json:"clientIDs,omitempty"`
@@ -74,7 +74,8 @@ type GraphFailure string
 const (
 	// GraphFailureDeny answers that it cannot be decided, which is never cached.
 	GraphFailureDeny GraphFailure = "Deny"
-	// GraphFailureOmitGroups goes on with the claim groups empty. Rules that refuse by
-	// a group do not refuse then.
+	// GraphFailureOmitGroups goes on with the claim groups empty: while Graph is away,
+	// and also where it refuses the application or has too many groups to tell. Rules
+	// that refuse by a group do not refuse then.
 	GraphFailureOmitGroups GraphFailure = "OmitGroups"
 )

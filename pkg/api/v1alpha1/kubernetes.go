@@ -51,6 +51,7 @@ type LivenessFailure string
 const (
 	// LivenessFailureDeny answers that it cannot be decided, which is never cached.
 	LivenessFailureDeny LivenessFailure = "Deny"
-	// LivenessFailureSignature goes by the signature alone meanwhile.
+	// LivenessFailureSignature goes by the signature alone while the cluster is away
+	// for every token.
 	LivenessFailureSignature LivenessFailure = "Signature"
 )

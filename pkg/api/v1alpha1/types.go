@@ -55,7 +55,8 @@ type IssuerPolicySpec struct {
 	// verified. Default IfPresent.
 	EmailVerified EmailVerified `json:"emailVerified,omitempty"`
 	// EmailVerifiedClaim is the claim that says whether the address is verified.
-	// Default email_verified (OpenID Connect Core §5.1).
+	// Default email_verified (OpenID Connect Core §5.1). Another one must, with
+	// IfPresent, be true where the token has it, whatever the username.
 	EmailVerifiedClaim string `json:"emailVerifiedClaim,omitempty"`
 	// ReservedNames says whether a user or group may begin with "system:", which
 	// is Kubernetes' own. Default Deny.

@@ -1,4 +1,4 @@
-package config
+package strictyaml
 
 import (
 	"regexp"
@@ -12,7 +12,7 @@ import (
 
 // lookup finds the field at a path such as jwt[0].issuer.url: its value, nil where
 // it is not there, and the line of the field or of its nearest ancestor.
-func (d *document) lookup(path string) (*yaml.Node, int) {
+func (d *Document) lookup(path string) (*yaml.Node, int) {
 	node, line := d.root, d.firstLine()
 	for _, name := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
 		key, value := child(node, name)
@@ -46,10 +46,10 @@ func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// report adds the errors that validation found, each at the line of its field.
+// Report adds the errors that validation found, each at the line of its field.
 // It leaves out those that only echo a fault of the document's form: what is
 // missing may be what is misspelt.
-func (d *document) report(list field.ErrorList) {
+func (d *Document) Report(list field.ErrorList) {
 	for _, err := range list {
 		node, line := d.lookup(err.Field)
 		absent := node == nil || isNull(node)

@@ -1,4 +1,4 @@
-package config
+package strictyaml
 
 import (
 	"reflect"
@@ -62,13 +62,5 @@ func TestFieldsOfEmbeddedStructs(t *testing.T) {
 	}
 	if len(fields) != 4 {
 		t.Errorf("got %v", fields)
-	}
-}
-
-func TestNamesInPathsStayOnOneLine(t *testing.T) {
-	_, err := Parse("file", []byte(documentOne+"\"a\\n\\e[31m\": 1\n? [b]\n: 2\n"))
-	want := `file:9: document 1: ["a\n\x1b[31m"]: unknown field`
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got  %v\nwant %s…", err, want)
 	}
 }

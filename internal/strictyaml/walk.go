@@ -1,9 +1,10 @@
-package config
+package strictyaml
 
 import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ import (
 // It never decides: the decoder does. An alias is therefore left alone, its anchor
 // is looked at where it stands.
 type walk struct {
-	document *document
+	document *Document
 }
 
 // value checks one node and reports whether it can be decoded into t.
@@ -33,41 +34,66 @@ func (w walk) value(node *yaml.Node, t reflect.Type, path string) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	got, want := describe(node), describeType(t)
-	switch {
+	switch got, want := describe(node), describeType(t); {
 	case got == aNull:
 	case t == durationType && got == aString:
 		if _, err := time.ParseDuration(node.Value); err != nil {
 			w.wrong(node, path, fmt.Sprintf("%q is not a duration: write one such as \"24h\" or \"90m\"", node.Value))
 			return false
 		}
-	case t == durationType, t.Kind() != reflect.Struct && t.Kind() != reflect.Slice:
-		if got != want {
-			message := fmt.Sprintf("expected %s, got %s", want, got)
-			if want == aString && (got == aNumber || got == aBoolean) {
-				message += ": put it in quotes"
-			}
-			w.wrong(node, path, message)
-			return false
-		}
-	case t.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
+	case node.Kind == yaml.MappingNode && want == aMapping, node.Kind == yaml.MappingNode && isAny(t):
 		w.mapping(node, t, path)
-	case t.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
+	case node.Kind == yaml.SequenceNode && (t.Kind() == reflect.Slice || isAny(t)):
 		for i, item := range node.Content {
-			if !w.value(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i)) {
+			if !w.value(item, elem(t), fmt.Sprintf("%s[%d]", path, i)) {
 				node.Content[i] = null()
 			}
 		}
-	default:
-		w.wrong(node, path, fmt.Sprintf("expected %s, got %s", want, got))
+	case got != want && !isAny(t):
+		w.wrong(node, path, fmt.Sprintf("expected %s, got %s%s", want, got, remedy(t, got, path)))
 		return false
 	}
 	return true
 }
 
+// remedy says, as what follows an error, what to write where a text is expected.
+func remedy(t reflect.Type, got, path string) string {
+	switch {
+	case t.Kind() != reflect.String:
+		return ""
+	case got == aList && ruleField.MatchString(path):
+		return ": give one value here, and another rule for each of the others"
+	case got == aList:
+		return ": give one value"
+	// A type of its own is an enumeration, of which neither is a member in quotes.
+	case (got == aNumber || got == aBoolean) && t.PkgPath() == "":
+		return ": put it in quotes"
+	default:
+		return ""
+	}
+}
+
+// ruleField is a field of a rule any of which admits: the lists of those, and no
+// others, are called allow.
+var ruleField = regexp.MustCompile(`(^|\.)allow\[\d+\]\.\w+$`)
+
+func isAny(t reflect.Type) bool { return t.Kind() == reflect.Interface }
+
+// elem is the type of what is in a list or map, or in one that may hold anything.
+func elem(t reflect.Type) reflect.Type {
+	if isAny(t) {
+		return t
+	}
+	return t.Elem()
+}
+
 // mapping checks the fields of a mapping, and keeps those that are known and new.
+// In one that is no struct all are known.
 func (w walk) mapping(node *yaml.Node, t reflect.Type, path string) {
-	fields := jsonFields(t)
+	var fields map[string]reflect.Type
+	if t.Kind() == reflect.Struct {
+		fields = jsonFields(t)
+	}
 	lines := map[string]int{}
 	kept := node.Content[:0:0]
 	for i := 0; i+1 < len(node.Content); i += 2 {
@@ -79,6 +105,9 @@ func (w walk) mapping(node *yaml.Node, t reflect.Type, path string) {
 		name, line := key.Value, w.document.lineOf(key)
 		fieldPath := join(path, name)
 		fieldType, known := fields[name]
+		if fields == nil {
+			fieldType, known = elem(t), true
+		}
 		switch {
 		case !known || key.Kind != yaml.ScalarNode:
 			w.document.faulty = append(w.document.faulty, path)
@@ -86,7 +115,7 @@ func (w walk) mapping(node *yaml.Node, t reflect.Type, path string) {
 			continue
 		case lines[name] > 0:
 			w.document.faulty = append(w.document.faulty, path)
-			w.document.addError(line, fieldPath, fmt.Sprintf("duplicate field: it is given at line %d already, keep one", lines[name]))
+			w.document.addError(line, fieldPath, fmt.Sprintf("duplicate field: it is given at line %d already, keep one%s", lines[name], separator(fieldPath)))
 			continue
 		case !w.value(value, fieldType, fieldPath):
 			value = null()
@@ -95,6 +124,15 @@ func (w walk) mapping(node *yaml.Node, t reflect.Type, path string) {
 		kept = append(kept, key, value)
 	}
 	node.Content = kept
+}
+
+// separator says what else a duplicate of the field may mean: fields that every
+// document has begin another one.
+func separator(path string) string {
+	if path != "apiVersion" && path != "kind" {
+		return ""
+	}
+	return `, or put "---" before it if another document begins here`
 }
 
 func (w walk) wrong(node *yaml.Node, path, message string) {
@@ -129,6 +167,9 @@ func join(path, name string) string {
 
 // suggestion says what may have been meant by an unknown field.
 func suggestion(name string, fields map[string]reflect.Type) string {
+	if len(fields) == 0 {
+		return "a name is a plain text here"
+	}
 	known := make([]string, 0, len(fields))
 	for field := range fields {
 		known = append(known, field)
@@ -194,7 +235,7 @@ func describeType(t reflect.Type) string {
 		return "a list of strings"
 	case t.Kind() == reflect.Slice:
 		return "a list of mappings"
-	case t.Kind() == reflect.Struct:
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		return aMapping
 	default:
 		return aNumber

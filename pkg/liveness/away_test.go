@@ -1,0 +1,172 @@
+package liveness_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"tokenreview.dev/webhook/pkg/liveness"
+)
+
+// What the tests reach they reach without a proxy, whatever the environment has.
+func TestMain(m *testing.M) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
+	}
+	m.Run()
+}
+
+func isAway(err error) bool {
+	var away interface{ Away() bool }
+	return errors.As(err, &away) && away.Away()
+}
+
+// expectAway checks the error of a first question, of one that repeats it, and, where
+// the cluster is away, of another token's.
+func expectAway(t *testing.T, checker *liveness.Checker, want bool) {
+	t.Helper()
+	tokens := []string{token, token}
+	if want {
+		tokens = append(tokens, newToken("other"))
+	}
+	for i, token := range tokens {
+		problem, err := checker.Check(t.Context(), token, audiences, subject)
+		if err == nil || problem != "" || isAway(err) != want {
+			t.Errorf("question %d: expected an error that says away: %v, got problem %q, error %v", i, want, problem, err)
+		}
+	}
+}
+
+func newCheckerOf(t *testing.T, kubeconfig []byte) *liveness.Checker {
+	t.Helper()
+	return liveness.New(liveness.Config{Kubeconfig: writeKubeconfig(t, kubeconfig), CacheTTL: time.Minute}, liveness.Options{Now: new(testClock).Now})
+}
+
+// listen accepts connections, and hands each to use.
+func listen(t *testing.T, use func(net.Conn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			use(connection)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func reset(connection net.Conn) {
+	_ = connection.(*net.TCPConn).SetLinger(0)
+	_ = connection.Close()
+}
+
+// hangUp closes without a reset: what came is read first.
+func hangUp(connection net.Conn) {
+	_, _ = connection.Read(make([]byte, 64<<10))
+	_ = connection.Close()
+}
+
+func TestAClusterIsAwayWhereNobodyAnswersAtItsAddress(t *testing.T) {
+	t.Parallel() // one waits as long as a connection may
+	server := startAPIServer(t, nil)
+	for name, address := range map[string]string{
+		"nobody listens":                       "127.0.0.1:1",
+		"a balancer without servers resets":    listen(t, reset),
+		"a balancer without servers hangs up":  listen(t, hangUp),
+		"a balancer without servers is silent": listen(t, func(net.Conn) {}),
+		"there is no route":                    "255.255.255.255:443",
+	} {
+		t.Run(name, func(t *testing.T) {
+			checker := newCheckerOf(t, server.kubeconfig(func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://" + address }))
+			expectAway(t, checker, true)
+		})
+	}
+}
+
+func TestAClusterThatIsThereButNotTheRightOneIsNotAway(t *testing.T) {
+	server := startAPIServer(t, nil)
+	for name, change := range map[string]func(*clientcmdapi.Cluster, *clientcmdapi.AuthInfo){
+		"signed by another authority": func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.CertificateAuthorityData, _ = newClientCertificate(t, "ca")
+		},
+		"certified for another name": func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.TLSServerName = "build.example.org" },
+		"without TLS": func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.Server = "https" + strings.TrimPrefix(plainServer(t), "http")
+		},
+		"a name that DNS does not know":         func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://cluster.invalid" },
+		"behind a proxy where nobody listens":   func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "http://127.0.0.1:1" },
+		"behind a proxy that resets":            func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "http://" + listen(t, reset) },
+		"behind a proxy of SOCKS that hangs up": func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "socks5://" + listen(t, hangUp) },
+		"a kubeconfig that cannot be used":      func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.Username = "jane" },
+		"a credential that is not accepted":     func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.Token = "another" },
+	} {
+		t.Run(name, func(t *testing.T) { expectAway(t, newCheckerOf(t, server.kubeconfig(change)), false) })
+	}
+}
+
+func TestAClusterThatAnswersIsNotAway(t *testing.T) {
+	answers := map[string]http.HandlerFunc{
+		"no review": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"without end": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(strings.Repeat(" ", 512<<10)))
+		},
+		"a connection closed": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"a connection closed in between": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("{"))
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+	}
+	for _, code := range []int{202, 302, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 501, 502, 503, 504} {
+		for _, retryAfter := range []string{"", "1"} {
+			answers[fmt.Sprintf("%d with Retry-After %q", code, retryAfter)] = func(w http.ResponseWriter, _ *http.Request) {
+				if retryAfter != "" {
+					w.Header().Set("Retry-After", retryAfter)
+				}
+				w.WriteHeader(code)
+			}
+		}
+	}
+	for _, http2 := range []bool{true, false} {
+		server := startAPIServer(t, func(s *httptest.Server) { s.EnableHTTP2 = http2 })
+		for name, answer := range answers {
+			t.Run(fmt.Sprintf("%s, HTTP/2 %v", name, http2), func(t *testing.T) {
+				server.answerWith(answer)
+				expectAway(t, newCheckerOf(t, server.kubeconfig(nil)), false)
+			})
+		}
+	}
+}
+
+func TestAQuestionThatIsLateOrWhoseCallerLeavesIsNotAway(t *testing.T) {
+	t.Parallel() // it takes as long as a question may
+	server := startAPIServer(t, nil)
+	release := make(chan struct{})
+	server.answerWith(func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	checker, _ := newChecker(t, server, 0)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := checker.Check(gone, token, audiences, subject); err == nil || isAway(err) {
+		t.Errorf("expected a caller who left not to find the cluster away, got %v", err)
+	}
+	expectAway(t, checker, false)
+}
