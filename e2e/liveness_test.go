@@ -23,7 +23,7 @@ func TestATokenEndsWithItsPod(t *testing.T) {
 		other.Admin(t, "create", "serviceaccount", account)
 	}
 	for _, pod := range []string{"jump", "stays"} {
-		other.Admin(t, "run", pod, "--image=registry.k8s.io/pause", `--overrides={"spec":{"serviceAccountName":"deployer"}}`)
+		other.Admin(t, "run", pod, "--image=registry.example.com/pause", `--overrides={"spec":{"serviceAccountName":"deployer"}}`)
 	}
 	other.Admin(t, "create", "clusterrolebinding", "discovery-for-everyone",
 		"--clusterrole=system:service-account-issuer-discovery", "--group=system:unauthenticated")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/internal/server"
 	"tokenreview.dev/webhook/pkg/config"
+	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -137,5 +139,34 @@ spec:
 		if !told {
 			t.Errorf("expected a warning about %s's %s, got\n%s", issuer, path, log.String())
 		}
+	}
+}
+
+// closer answers in the place of Microsoft Graph or another cluster.
+type closer struct{ closed int }
+
+func (c *closer) Groups(context.Context, string, bool) ([]string, bool, error) {
+	return nil, false, nil
+}
+
+func (c *closer) Check(context.Context, string, []string, string) (string, error) { return "", nil }
+
+func (c *closer) Close() { c.closed++ }
+
+func TestThoseWhoAreNoLongerAskedAreClosed(t *testing.T) {
+	kept, replaced, replacement, dropped := &closer{}, &closer{}, &closer{}, &closer{}
+	rules := func(policies map[string]policy.Config) *tokenreview.Rules {
+		rules := &tokenreview.Rules{Policies: map[string]*policy.Policy{}}
+		for name, config := range policies {
+			rules.Policies[name] = policy.New(config)
+		}
+		return rules
+	}
+	closeReplaced(
+		rules(map[string]policy.Config{"entra": {Groups: kept}, "build": {Liveness: replaced}, "old": {Liveness: dropped}, "plain": {}}),
+		rules(map[string]policy.Config{"entra": {Groups: kept}, "build": {Liveness: replacement}, "plain": {}}))
+	if kept.closed != 0 || replaced.closed != 1 || replacement.closed != 0 || dropped.closed != 1 {
+		t.Errorf("expected the replaced and the dropped one to be closed, got %d kept, %d replaced, %d replacement, %d dropped",
+			kept.closed, replaced.closed, replacement.closed, dropped.closed)
 	}
 }

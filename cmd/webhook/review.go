@@ -36,7 +36,8 @@ func newReviewCommand() *cobra.Command {
 		Short: "Review one token without a server, by the server's code",
 		Long: `Review one token by a configuration file and print who it speaks for, as
 "kubectl auth whoami" would, or why nobody. No server is needed; the issuer's keys
-are fetched from where the configuration says. Exits with 0 if the token is
+are fetched from where the configuration says, and whom the policy asks is asked:
+Microsoft Graph, and the cluster that issued the token, which is sent it. Exits with 0 if the token is
 accepted and with 1 if it is not.
 
 The token is read from standard input or a file, never from the command line, where

@@ -158,6 +158,7 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 	awaitKeys(ctx, rules)
 	r.reviewer.Use(rules)
 	before.Issuers.Close(rules.Issuers)
+	closeReplaced(before, rules)
 	r.loaded(loaded, rules)
 	return nil
 }
@@ -170,7 +171,7 @@ func (r *reloader) loaded(loaded *config.Config, rules *tokenreview.Rules) {
 	}
 	for _, issuer := range loaded.Issuers {
 		for _, problem := range unreadable(rules.Policies[issuer.Name]) {
-			r.log.Warn("tokens of the issuer cannot be decided until this is put right", "issuer", issuer.Name, "err", problem)
+			r.log.Warn("whom the policy asks cannot be asked until this is put right", "issuer", issuer.Name, "err", problem)
 		}
 	}
 	r.log.Info("configuration in force", "file", r.file, "digest", loaded.Digest, "issuers", len(loaded.Issuers))
@@ -190,4 +191,18 @@ func unreadable(decides *policy.Policy) []error {
 		}
 	}
 	return problems
+}
+
+// closeReplaced closes the connections to those whom the rules from before asked and
+// the new ones do not. A review that is under way opens another.
+func closeReplaced(before, rules *tokenreview.Rules) {
+	for name, old := range before.Policies {
+		oldGroups, oldLive := old.Asked()
+		groups, live := rules.Policies[name].Asked()
+		for _, asked := range [][2]any{{oldGroups, groups}, {oldLive, live}} {
+			if replaced, ok := asked[0].(interface{ Close() }); ok && asked[0] != asked[1] {
+				replaced.Close()
+			}
+		}
+	}
 }

@@ -8,6 +8,6 @@
 // So there is no way past the signature for anybody to use, and no second reading
 // of the rules. Nobody outside is asked: the tests say what they would answer.
 //
-// Read it in this order: load.go, nulls.go, validation.go, claims.go, key.go, run.go,
+// Read it in this order: load.go, validation.go, claims.go, key.go, run.go,
 // answers.go; diff.go, text.go and junit.go print.
 package policytest

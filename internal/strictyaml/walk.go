@@ -59,6 +59,8 @@ func (w walk) value(node *yaml.Node, t reflect.Type, path string) bool {
 // remedy says, as what follows an error, what to write where a text is expected.
 func remedy(t reflect.Type, got, path string) string {
 	switch {
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String && got == aString:
+		return ": put it in [brackets]"
 	case t.Kind() != reflect.String:
 		return ""
 	case got == aList && ruleField.MatchString(path):

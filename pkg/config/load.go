@@ -9,7 +9,8 @@
 //
 // The kinds themselves are those of package v1alpha1, and package strictyaml says
 // where in the file what is wrong. Read this one in this order: load.go, decode.go,
-// validation.go, build.go.
+// validation.go, defaults.go,
+// warnings.go, build.go.
 package config
 
 import (

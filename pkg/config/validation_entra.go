@@ -89,16 +89,17 @@ func validateCloud(name string, issuer apiserver.Issuer, keys *v1alpha1.Keys, pa
 	return field.ErrorList{field.Invalid(path, name, fmt.Sprintf("the issuer is in the cloud %s, and the client secret would be used in another: remove this", parsed.Cloud))}
 }
 
-// sharedTenant is what stands in the place of a tenant in the URL of an endpoint of
-// Entra ID for the people of several; empty for every other URL.
+// sharedTenant is what stands in the place of a tenant's id in the URL of an endpoint
+// of Entra ID: a name of the tenant's, or "common" and the like for the people of
+// several. Empty for every other URL.
 func sharedTenant(issuer string) string {
-	if match := sharedTenantForm.FindStringSubmatch(issuer); match != nil {
+	if match := sharedTenantForm.FindStringSubmatch(issuer); match != nil && !entra.IsGUID(match[1]) {
 		return match[1]
 	}
 	return ""
 }
 
-var sharedTenantForm = regexp.MustCompile(`^https://login\.(?:microsoftonline\.com|microsoftonline\.us|partner\.microsoftonline\.cn)/(common|organizations|consumers)/`)
+var sharedTenantForm = regexp.MustCompile(`^https://login\.(?:microsoftonline\.com|microsoftonline\.us|partner\.microsoftonline\.cn)/([^/]+)/`)
 
 // entraTenant is the tenant that an issuer's URL names: where it is one of Entra
 // ID's, or where its policy says that it is. Empty for every other issuer.

@@ -66,7 +66,9 @@ func validateKubernetesIssuer(kubernetes *v1alpha1.Kubernetes, jwt *apiserver.JW
 	}
 	var errs field.ErrorList
 	// sub begins with "system:" itself.
-	if username := jwt.ClaimMappings.Username; username.Claim == "sub" && (username.Prefix == nil || strings.HasPrefix(*username.Prefix+policy.ReservedPrefix, policy.ReservedPrefix)) {
+	username := jwt.ClaimMappings.Username
+	if username.Claim == "sub" && (username.Prefix == nil || strings.HasPrefix(*username.Prefix+policy.ReservedPrefix, policy.ReservedPrefix)) ||
+		strings.TrimSpace(username.Expression) == "claims.sub" {
 		errs = append(errs, field.Forbidden(path, fmt.Sprintf("document 1 makes of sub a username that begins with %q, and such a name from another cluster is always refused: give username another prefix there, such as %q",
 			policy.ReservedPrefix, kubernetes.ClusterName+":")))
 	}

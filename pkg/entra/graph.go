@@ -39,7 +39,8 @@ type GraphConfig struct {
 	// ClientSecretFile and ClientAssertionFile are absolute paths, exactly one of
 	// them given: of the application's client secret, or of a token that it accepts
 	// as a federated credential (a projected service account token, for example).
-	// They may be replaced at any time and are read again for each new access token.
+	// They may be replaced at any time: a secret is read again for each lookup, an
+	// assertion for each new access token.
 	ClientSecretFile, ClientAssertionFile string
 	// SecurityEnabledOnly asks for security groups alone. Otherwise the answer also
 	// has Microsoft 365 groups, distribution lists and directory roles.

@@ -4,8 +4,9 @@
 // proven, and leaves with a Decision: the user that the cluster will see, or the
 // one reason why there is none. The checks of the issuer's IssuerPolicy look at the
 // claims first; then the rules of kube-apiserver's AuthenticationConfiguration run
-// in upstream's own order. The policy's checks only ever refuse more, and add
-// groups and extras to the user.
+// in upstream's own order; and last comes the question to another cluster. The
+// policy's checks refuse, add groups and extras to the user, and fill in the groups
+// that a token of Entra ID leaves out.
 //
 // Read it in this order: policy.go and checks.go; for the policy's own checks
 // lifetime.go, email.go, github.go with github_index.go, github_refusal.go and

@@ -116,7 +116,10 @@ func (s *serviceAccounts) admit(bound boundObjects) (rule int, nearest string) {
 		case named && (rule.uid == "" || rule.uid == bound.ServiceAccount.UID):
 			return i, ""
 		case named && nearest == "":
-			nearest = fmt.Sprintf("; allow[%d] wants the uid %s: the account was deleted and made again", i, rule.uid)
+			nearest = fmt.Sprintf("; allow[%d] wants the uid %s", i, rule.uid)
+			if rule.namespace.text != "" && rule.serviceAccount.text != "" && rule.namespace.IsLiteral() && rule.serviceAccount.IsLiteral() {
+				nearest += ": either the account was deleted and made again, or the rule has the wrong uid"
+			}
 		}
 	}
 	return -1, nearest

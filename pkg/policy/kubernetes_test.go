@@ -49,7 +49,7 @@ func TestServiceAccountsAreAdmitted(t *testing.T) {
 		{"another account", []v1alpha1.KubernetesRule{{Namespace: "ci", ServiceAccount: "builder"}}, deployer, reason.ServiceAccountNotAllowed, ""},
 		{"names are of lower case", []v1alpha1.KubernetesRule{{Namespace: "CI"}}, deployer, reason.ServiceAccountNotAllowed, ""},
 		{"a name made again", []v1alpha1.KubernetesRule{{Namespace: "ci", ServiceAccount: "deployer", UID: "old"}}, deployer, reason.ServiceAccountNotAllowed,
-			"allow[0] wants the uid old: the account was deleted and made again"},
+			"allow[0] wants the uid old: either the account was deleted and made again, or the rule has the wrong uid"},
 
 		{"a legacy token", nil, `{"sub":"system:serviceaccount:ci:deployer","kubernetes.io/serviceaccount/namespace":"ci","kubernetes.io/serviceaccount/service-account.name":"deployer"}`,
 			reason.ServiceAccountNotAllowed, "legacy tokens from a Secret are never accepted"},
@@ -82,7 +82,7 @@ func TestWhatIsSaidOfAnAccountThatNoRuleAdmits(t *testing.T) {
 		{"its names", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/deployer with the uid new"},
 		{"the first rule that lacks but the uid", "ci", "deployer", "new",
 			[]v1alpha1.KubernetesRule{{Namespace: "cd", UID: "a"}, {ServiceAccount: "builder", UID: "b"}, {Namespace: "ci", UID: "c"}, {ServiceAccount: "deployer", UID: "d"}},
-			"ci/deployer with the uid new; allow[2] wants the uid c: the account was deleted and made again"},
+			"ci/deployer with the uid new; allow[2] wants the uid c"},
 		{"quotes around a space", "c i", "a b", "a b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c i"/"a b" with the uid "a b"`},
 		{"quotes around what a terminal obeys", "c\u007fi", "a\u202eb", "a\u00e9b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c\x7fi"/"a\u202eb" with the uid "aéb"`},
 		{"the longest name that there is", "ci", long[1:], "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/" + long[1:] + " with the uid new"},

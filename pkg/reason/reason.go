@@ -41,8 +41,9 @@ const (
 	// MappingFailed: a claim or expression did not produce the user, its groups,
 	// uid or extras.
 	MappingFailed Code = "MappingFailed"
-	// EmailNotVerified: the e-mail address that would be the username is not
-	// verified by the issuer, or emailVerified is Required and no address is.
+	// EmailNotVerified: the issuer says that the e-mail address is not verified, where
+	// that counts: for a username from the claim email, or by emailVerifiedClaim; or
+	// emailVerified is Required and the issuer does not say that it is.
 	EmailNotVerified Code = "EmailNotVerified"
 	// RepositoryNotAllowed: no rule of githubActions.allow admits the token.
 	RepositoryNotAllowed Code = "RepositoryNotAllowed"
@@ -65,7 +66,8 @@ const (
 	UserRuleFailed Code = "UserRuleFailed"
 	// ReservedName: the user or a group would begin with "system:".
 	ReservedName Code = "ReservedName"
-	// NotLive: the cluster that issued the token no longer honours it.
+	// NotLive: the cluster that issued the token does not honour it any more, or not
+	// for this account and one of its audiences.
 	NotLive Code = "NotLive"
 	// LivenessUnavailable: the token is proven, but the cluster that issued it could
 	// not be asked whether it is still alive. Never cached.

@@ -47,8 +47,8 @@ type Graph struct {
 	// USGovernmentDoD cannot be told by them.
 	Cloud string `json:"cloud,omitempty"`
 	// ClientID is the application as which the webhook signs in to the tenant. It
-	// needs the application permissions GroupMember.Read.All and User.ReadBasic.All.
-	// Required.
+	// needs the application permissions GroupMember.Read.All and User.ReadBasic.All, and
+	// Application.Read.All to look up service principals. Required.
 	ClientID string `json:"clientID"`
 	// ClientSecretFile is the absolute path of the application's client secret. This
 	// or ClientAssertionFile is required.

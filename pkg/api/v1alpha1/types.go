@@ -1,15 +1,17 @@
-// Package v1alpha1 holds the kinds with which the webhook's configuration file adds
-// to upstream's AuthenticationConfiguration: their fields and what these mean.
+// Package v1alpha1 holds our own kinds, their fields and what these mean: those with
+// which the webhook's configuration file adds to upstream's
+// AuthenticationConfiguration, and PolicyTest.
 //
-// Package config decodes and validates them and fills in defaults; packages policy
-// and issuers do what they say.
+// Package config decodes and validates the former and fills in defaults, and
+// packages policy and issuers do what they say; internal/policytest reads and runs
+// the latter.
 package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The group and version of the kinds in this file.
+// The group and version of the kinds in this package.
 const (
 	Group      = "tokenreview.dev"
 	Version    = "v1alpha1"
