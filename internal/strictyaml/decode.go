@@ -60,23 +60,47 @@ func (d *Document) Explain(refusal error, t reflect.Type, decode func(text []byt
 // yet, but for those in mappings with the names given, where null means something. To
 // the decoders null is as good as absent, so that a restriction of which all values
 // are commented out would restrict nobody.
-func (d *Document) RefuseNulls(allowed ...string) { d.refuseNulls(d.root, "", allowed) }
+func (d *Document) RefuseNulls(allowed ...string) {
+	d.refuse(d.root, "", allowed, func(node *yaml.Node) string {
+		if describe(node) == aNull {
+			return "is null: fill it in or remove it"
+		}
+		return ""
+	})
+}
 
-func (d *Document) refuseNulls(node *yaml.Node, path string, allowed []string) {
+// RefuseEmpty is RefuseNulls for a document in which empty text, too, would be as good
+// as absent: what a template makes of a value that is missing.
+func (d *Document) RefuseEmpty() {
+	d.refuse(d.root, "", nil, func(node *yaml.Node) string {
+		switch {
+		case describe(node) == aNull:
+			return "is null: fill it in or remove it"
+		case node.Value == "":
+			return "is empty: fill it in or remove it"
+		}
+		return ""
+	})
+}
+
+// refuse adds what problem says of each scalar.
+func (d *Document) refuse(node *yaml.Node, path string, allowed []string, problem func(*yaml.Node) string) {
 	switch {
 	case node == nil:
-	case node.Kind == yaml.ScalarNode && describe(node) == aNull:
-		d.faulty = append(d.faulty, path)
-		d.addError(d.lineOf(node), path, "is null: fill it in or remove it")
+	case node.Kind == yaml.ScalarNode:
+		if text := problem(node); text != "" {
+			d.faulty = append(d.faulty, path)
+			d.addError(d.lineOf(node), path, text)
+		}
 	case node.Kind == yaml.SequenceNode:
 		for i, item := range node.Content {
-			d.refuseNulls(item, fmt.Sprintf("%s[%d]", path, i), allowed)
+			d.refuse(item, fmt.Sprintf("%s[%d]", path, i), allowed, problem)
 		}
 	case node.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			name, value := node.Content[i].Value, node.Content[i+1]
 			if value.Kind != yaml.MappingNode || !slices.Contains(allowed, name) {
-				d.refuseNulls(value, join(path, name), allowed)
+				d.refuse(value, join(path, name), allowed, problem)
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (f *decodedFile) add(d *document) bool {
 	if kind == nil {
 		return len(d.Errors()) > 0
 	}
-	d.RefuseNulls()
+	d.RefuseEmpty()
 	switch {
 	case *kind == metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIssuerPolicy}:
 		f.policies = append(f.policies, decoded[v1alpha1.IssuerPolicy]{d, strictyaml.Decode[v1alpha1.IssuerPolicy](d)})

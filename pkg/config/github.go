@@ -10,7 +10,8 @@ import (
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
-// reportOpenGitHubIssuers refuses an issuer that is GitHub Actions and that nothing
+// reportOpenGitHubIssuers refuses an issuer that is GitHub Actions, by its URL or
+// because a policy says so, and that nothing
 // restricts to some repositories. Anyone can run a workflow that gets a token for
 // any audience, so such an issuer lets everyone on GitHub in. An allow list that is
 // only recorded restricts nobody.
@@ -27,11 +28,12 @@ func reportOpenGitHubIssuers(file decodedFile, compiler authenticationcel.Compil
 		}
 	}
 	for i, jwt := range file.authentication.object.JWT {
-		if !isGitHubActions(jwt.Issuer.URL) || hasRuleOver(isRepositoryClaim, jwt.ClaimValidationRules, compiler) {
+		policy := file.policyOf(jwt.Issuer.URL)
+		if said := policy != nil && policy.object.Spec.GitHubActions != nil; !said && !isGitHubActions(jwt.Issuer.URL) || hasRuleOver(isRepositoryClaim, jwt.ClaimValidationRules, compiler) {
 			continue
 		}
 		at, path := file.authentication.document, field.NewPath("jwt").Index(i).Child("issuer", "url")
-		if policy := file.policyOf(jwt.Issuer.URL); policy != nil {
+		if policy != nil {
 			at, path = policy.document, field.NewPath("spec", "githubActions")
 			switch github := policy.object.Spec.GitHubActions; {
 			case github == nil:

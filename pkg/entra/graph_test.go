@@ -256,10 +256,17 @@ func TestErrorsAreNotCached(t *testing.T) {
 	server := startServer(t)
 	config := config(t)
 	config.CacheTTL = time.Hour
-	graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport()})
+	clock := newNow()
+	graph := entra.NewGraph(config, entra.GraphOptions{Transport: server.Transport(), Now: clock.Now})
 	server.AnswerGraph(entratest.GraphError(http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges."))
-	expectError(t, graph, jane, "Authorization_RequestDenied")
+	for range 3 { // which asks once a pause
+		expectError(t, graph, jane, "Authorization_RequestDenied")
+	}
+	if requests := server.Requests(); requests.Graph != 1 {
+		t.Errorf("expected one request, got %+v", requests)
+	}
 	server.AnswerGraph(nil)
+	clock.pass(time.Second)
 	expectGroups(t, graph, jane, admins, mailing)
 }
 

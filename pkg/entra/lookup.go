@@ -132,12 +132,11 @@ func (g *Graph) read(response graphResponse, who principal) (answer, error) {
 		if who.service {
 			permissions = "permission Application.Read.All"
 		}
-		return answer{}, fmt.Errorf("%s: grant application %s the application %s for Microsoft Graph, with an administrator's consent", text, g.config.ClientID, permissions)
+		return answer{}, g.pause.beginFor(who, fmt.Sprintf("%s: grant application %s the application %s for Microsoft Graph, with an administrator's consent", text, g.config.ClientID, permissions))
 	case http.StatusBadRequest:
 		if code == "Directory_ResultSizeLimitExceeded" {
 			text += fmt.Sprintf(": a member of more than %d groups, which is more than getMemberGroups returns", maxGroups)
 		}
-		return answer{}, errors.New(text)
 	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return answer{}, g.pause.begin(g.pause.retryAfter(response.header), text)
 	}

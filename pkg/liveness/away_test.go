@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,4 +171,71 @@ func TestAQuestionThatIsLateOrWhoseCallerLeavesIsNotAway(t *testing.T) {
 		t.Errorf("expected a caller who left not to find the cluster away, got %v", err)
 	}
 	expectAway(t, checker, false)
+}
+
+// limited closes the connections above a limit at once, as balancers do.
+type limited struct {
+	net.Listener
+	open atomic.Int64
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		connection, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) == 1 {
+			return &limitedConn{Conn: connection, of: l}, nil
+		}
+		l.open.Add(-1)
+		_ = connection.Close()
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	of   *limited
+	once sync.Once
+}
+
+func (c *limitedConn) Close() error {
+	c.once.Do(func() { c.of.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// Many dead tokens at once make us open connections, and where there is a limit of
+// these, whoever holds the tokens can reach it. The cluster answers all the while.
+func TestALimitOfConnectionsDoesNotMakeAClusterAway(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("HTTP/2 %v", http2), func(t *testing.T) {
+			server := startAPIServer(t, func(s *httptest.Server) {
+				s.EnableHTTP2 = http2
+				s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2}
+				s.Listener = &limited{Listener: s.Listener}
+			})
+			const crowd = 40
+			all := make(chan struct{}) // closed once everybody asks
+			server.answerWith(func(w http.ResponseWriter, _ *http.Request) {
+				<-all
+				w.WriteHeader(http.StatusCreated)
+				_, _ = w.Write([]byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","status":{"error":"deleted"}}`))
+			})
+			checker, _ := newChecker(t, server, 0)
+			var asking atomic.Int64
+			var group sync.WaitGroup
+			for i := range crowd {
+				group.Go(func() {
+					if asking.Add(1) == crowd {
+						close(all)
+					}
+					account := fmt.Sprintf("system:serviceaccount:ci:a%d", i)
+					if _, err := checker.Check(t.Context(), newToken(fmt.Sprint(i)), audiences, account); isAway(err) {
+						t.Errorf("expected the cluster not to be away, got %v", err)
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
 }

@@ -109,6 +109,7 @@ func (c *cluster) closeIdleConnections() {
 type connection struct {
 	kubeconfig *kubeconfig
 	client     *http.Client
+	dialer     *dialer
 	proxy      func(*http.Request) (*url.URL, error)
 }
 
@@ -124,11 +125,13 @@ func newConnection(kubeconfig *kubeconfig) (*connection, error) {
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
 	}
-	return &connection{kubeconfig: kubeconfig, proxy: proxy, client: &http.Client{
+	dialer := newDialer(tlsConfig)
+	return &connection{kubeconfig: kubeconfig, dialer: dialer, proxy: proxy, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  proxy,
 			DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-			TLSClientConfig:        tlsConfig,
+			DialTLSContext:         dialer.dial,
+			TLSClientConfig:        tlsConfig, // of a proxy
 			TLSHandshakeTimeout:    connectTimeout,
 			IdleConnTimeout:        90 * time.Second,
 			MaxConnsPerHost:        maxConnections,
@@ -197,9 +200,13 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 
 // away reports whether err, by which no connection was made, shows that nobody is there.
 // Everything else is in doubt, and so are all who are reached through a proxy: an x509
-// error is of somebody who is there, a DNS error of another server, EMFILE of ours.
+// error is of somebody who is there, a DNS error of another server, EMFILE of ours. Nor
+// is a cluster away to which another connection stands.
 func (c *connection) away(request *http.Request, err error) bool {
 	if proxy, proxyErr := c.proxy(request); proxy != nil || proxyErr != nil {
+		return false
+	}
+	if c.dialer.standing.Load() > 0 {
 		return false
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {

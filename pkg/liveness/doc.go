@@ -11,7 +11,9 @@
 // An error may have a method Away() bool. It returns true only where no connection to
 // the API server could be made, since no token was sent then that could have caused it:
 // the connection is refused or not answered for 3 seconds, there is no route to the
-// address, or whoever is there hangs up before TLS is established. It is not away by
+// address, or whoever is there hangs up before TLS is established; and no other
+// connection to it stands, or a limit of connections, which many tokens can reach,
+// would look the same. It is not away by
 // any answer, whichever its status and whether or not it has a Retry-After; by an
 // answer that is late, breaks off or cannot be read; by questions that are too many
 // here; by a name that DNS does not find; by a certificate that is not the right one;
@@ -19,7 +21,8 @@
 // cluster's stead. A token's holder can bring some of these about, and an administrator
 // has to mend the others.
 //
-// Read it in this order: checker.go, slots.go, verdict.go, connection.go, kubeconfig.go. Each
+// Read it in this order: checker.go, slots.go, verdict.go, connection.go, dial.go,
+// kubeconfig.go. Each
 // Checker has its own kubeconfig, connections and memory; no cluster ever waits for
 // another.
 package liveness

@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// maxConsidered is how many rules a refusal looks at for those: of one owner there
+// may be thousands.
+const maxConsidered = 256
+
 // maxNearMisses is how many rules a refusal speaks of.
 const maxNearMisses = 3
 
@@ -54,8 +58,10 @@ func (g *githubRules) explain(t *githubToken) string {
 // nearMisses returns the rules that come nearest to admitting the token, best first.
 func (g *githubRules) nearMisses(t *githubToken) []nearMiss {
 	var nearest []nearMiss
+	left := maxConsidered
 	consider := func(rules []int) {
-		for _, i := range rules {
+		for _, i := range rules[:min(len(rules), left)] {
+			left--
 			miss := newNearMiss(i, &g.rules[i], t)
 			at, found := slices.BinarySearchFunc(nearest, miss, func(a, b nearMiss) int {
 				return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(len(a.failed), len(b.failed)), cmp.Compare(a.index, b.index))
@@ -66,10 +72,10 @@ func (g *githubRules) nearMisses(t *githubToken) []nearMiss {
 			}
 		}
 	}
+	consider(g.index.findPins(t))
 	for _, found := range g.index.find(t) {
 		consider(found)
 	}
-	consider(g.index.findPins(t))
 	return nearest
 }
 
