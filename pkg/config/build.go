@@ -75,6 +75,7 @@ func (i *Issuer) policy(previous *policy.Policy, options Options) *policy.Policy
 		Expressions:   i.Expressions,
 		Policy:        i.Policy,
 		EntraTenant:   entraTenant(i.JWT.Issuer, i.Policy.Entra),
+		Now:           options.Now,
 	}
 	groups, live := previous.Asked()
 	if spec := i.Policy.Entra; spec != nil && spec.GroupOverage == v1alpha1.GroupOverageResolve {

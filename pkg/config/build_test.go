@@ -3,7 +3,11 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/policy"
+	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -79,5 +83,40 @@ spec:
 				t.Errorf("expected Graph to go on: %v, the cluster: %v; got %v, %v", test.groups, test.live, sameGroups, sameLive)
 			}
 		})
+	}
+}
+
+func TestPoliciesGoByTheClockGiven(t *testing.T) {
+	loaded, err := Parse("webhook.yaml", []byte(`apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer: {url: https://id.example.com, audiences: [a]}
+  claimMappings: {username: {claim: sub, prefix: "id:"}}
+---
+apiVersion: tokenreview.dev/v1alpha1
+kind: IssuerPolicy
+metadata: {name: id}
+spec:
+  issuer: https://id.example.com
+  keys: {jwksFile: /missing/id.jwks}
+  token: {maxLifetime: 1h}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return time.Unix(1000, 0) }
+	rules, err := loaded.Build(nil, Options{Options: issuers.Options{Now: now}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rules.Issuers.Close(nil) })
+	// Long past by any other clock, and so not issued ahead.
+	claims, err := issuers.NewClaims([]byte(`{"sub":"jane","iat":1061,"exp":4601}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decision, err := rules.Policies["id"].Decide(t.Context(), policy.Request{Claims: claims}, nil)
+	if err != nil || decision.Refusal.Code != reason.LifetimeTooLong {
+		t.Errorf("expected %s, got %+v, %v", reason.LifetimeTooLong, decision, err)
 	}
 }

@@ -104,7 +104,7 @@ spec:
 	}
 	want := `many.yaml:15: document 2: spec.githubActions.allow[1]: pins neither repositoryID nor ownerID: after a rename or deletion whoever registers the name again comes in; GitHub's API gives the ids (also allow[2], allow[3], allow[4] and 9996 more)
 many.yaml:15: document 2: spec.githubActions.allow[1]: does not say which events: it admits pull_request and pull_request_target, which can run what nobody has reviewed; give events, such as [push, workflow_dispatch] (also allow[2], allow[3], allow[4] and 9996 more)
-many.yaml:15: document 2: spec.githubActions.allow[1].workflows[0]: is a workflow of an owner that no rule admits, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it (also allow[2].workflows[0], allow[3].workflows[0], allow[4].workflows[0] and 9996 more)`
+many.yaml:15: document 2: spec.githubActions.allow[1].workflows[0]: is a workflow of an owner that no rule admits by name, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it (also allow[2].workflows[0], allow[3].workflows[0], allow[4].workflows[0] and 9996 more)`
 	if got := config.Warnings.Error(); got != want {
 		t.Errorf("expected\n%s\ngot\n%s", want, got)
 	}

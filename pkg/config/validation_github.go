@@ -38,7 +38,7 @@ func validateGitHubActionsRule(rule *v1alpha1.GitHubActionsRule, reserved v1alph
 	errs = append(errs, validateEach(rule.Refs, path.Child("refs"), validateForm(canBeRef, `no ref matches: refs begin with "refs/", such as refs/heads/main; "*" stops at a "/", "**" does not`))...)
 	errs = append(errs, validateTexts(rule.Environments, path.Child("environments"))...)
 	errs = append(errs, validateEach(rule.Events, path.Child("events"), validateForm(eventForm.MatchString, "no event matches: write it as GitHub does, such as push or pull_request"))...)
-	errs = append(errs, validateEach(rule.Workflows, path.Child("workflows"), validateForm(canBeWorkflow, `no workflow matches: write OWNER/NAME/.github/workflows/FILE@REF; "*" stops at a "/", "**" does not`))...)
+	errs = append(errs, validateEach(rule.Workflows, path.Child("workflows"), validateForm(canBeWorkflow, `no workflow matches: write OWNER/NAME/.github/workflows/FILE@REF with a REF such as refs/heads/main, refs/tags/v1 or a whole commit; "*" stops at a "/", "**" does not`))...)
 	errs = append(errs, validateEach(rule.RunnerEnvironments, path.Child("runnerEnvironments"), validateWord("github-hosted", "self-hosted"))...)
 	errs = append(errs, validateEach(rule.Visibilities, path.Child("visibilities"), validateWord("public", "private", "internal"))...)
 	errs = append(errs, validateTexts(rule.Groups, path.Child("groups"))...)
@@ -86,8 +86,14 @@ func canBeRef(pattern string) bool {
 // canBeWorkflow reports whether a pattern can match the whole of a job_workflow_ref,
 // OWNER/NAME/.github/workflows/FILE@REF.
 func canBeWorkflow(pattern string) bool {
-	return hasSlashes(pattern, 4) && !strings.HasPrefix(pattern, ".github/") && strings.ContainsAny(pattern, "*@")
+	return hasSlashes(pattern, 4) && !strings.HasPrefix(pattern, ".github/") &&
+		(workflowRef.MatchString(pattern) || strings.Contains(pattern, "*") && !strings.Contains(pattern, "@"))
 }
+
+// workflowRef is the REF at the end of a pattern for workflows: refs/KIND/NAME or the
+// name of a commit, or what can match such. It is never a branch's or tag's name
+// alone, although that is what a workflow's "uses" says.
+var workflowRef = regexp.MustCompile(`@(refs/[^/]+/.+|[0-9a-f]{40}|[0-9a-f]{64}|(r|re|ref|refs|refs/[^*]*|[0-9a-f]{0,63})\*.*)$`)
 
 // hasSlashes reports whether a pattern can match what has so many slashes, or more.
 func hasSlashes(pattern string, least int) bool {

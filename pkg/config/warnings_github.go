@@ -53,7 +53,7 @@ func warnGitHubActions(spec *v1alpha1.IssuerPolicySpec, warn func(*field.Path, s
 		{pullRequests, "does not say which events: it admits pull_request and pull_request_target, which can run what nobody has reviewed; give events, such as [push, workflow_dispatch]"},
 		{pullRequestTarget, "does not say which events: it admits pull_request_target, which works on what strangers propose, with the ref of the base; give events, such as [push, workflow_dispatch]"},
 		{namesTarget, "works on what strangers propose, with the ref of the base: remove it, unless no workflow that it starts runs any of that"},
-		{foreignWorkflows(github.Allow, path.Child("allow")), "is a workflow of an owner that no rule admits, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it"},
+		{foreignWorkflows(github.Allow, path.Child("allow")), "is a workflow of an owner that no rule admits by name, and whoever may change it decides what runs: check its owner; where it is meant, pin a commit of it"},
 	} {
 		if len(kind.paths) > 0 {
 			warn(kind.paths[0], kind.message+others(kind.paths[1:]))
@@ -102,17 +102,13 @@ func namesOwner(rule *v1alpha1.GitHubActionsRule) bool {
 }
 
 // foreignWorkflows returns the paths of the workflows that are not, or need not be,
-// of an owner whom the rules admit by name, and are no fixed commit. It cannot tell
-// where a rule admits by an id alone.
+// of an owner whom the rules admit by name, and are no fixed commit. Whose a rule is
+// that admits by an id alone it cannot tell, and says nothing of the workflows there.
 func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*field.Path {
 	known := map[policy.Pattern]bool{}
 	var wild []policy.Pattern
 	for i := range rules {
-		owners := ownerPatterns(&rules[i])
-		if len(owners) == 0 {
-			return nil
-		}
-		for _, owner := range owners {
+		for _, owner := range ownerPatterns(&rules[i]) {
 			if !owner.IsLiteral() && !known[owner] {
 				wild = append(wild, owner)
 			}
@@ -121,6 +117,9 @@ func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*f
 	}
 	var foreign []*field.Path
 	for i := range rules {
+		if len(ownerPatterns(&rules[i])) == 0 {
+			continue
+		}
 		for j, workflow := range rules[i].Workflows {
 			name := ownerPart(workflow)
 			owner := policy.NewNamePattern(name)
@@ -138,4 +137,4 @@ func foreignWorkflows(rules []v1alpha1.GitHubActionsRule, path *field.Path) []*f
 }
 
 // fixedWorkflow is a workflow of one commit.
-var fixedWorkflow = regexp.MustCompile(`^[^*]+@[0-9a-f]{40}$`)
+var fixedWorkflow = regexp.MustCompile(`^[^*]+@([0-9a-f]{40}|[0-9a-f]{64})$`)

@@ -49,7 +49,7 @@ func (p *Policy) newChecks(config *Config) []check {
 	}
 	spec := &config.Policy
 	if longest := spec.Token.MaxLifetime; longest != nil {
-		policy("token.maxLifetime", lifetime{longest.Duration}.check)
+		policy("token.maxLifetime", lifetime{longest.Duration, config.Now}.check)
 	}
 	if email := newEmail(spec); email != nil {
 		policy("emailVerified", email.check)
@@ -132,6 +132,20 @@ func some(texts []string) string {
 		return fmt.Sprintf("%.200q and %d more", texts[:maxShown], len(texts)-maxShown)
 	}
 	return fmt.Sprintf("%.200q", texts)
+}
+
+// maxSaid is how many bytes of an error a refusal repeats.
+const maxSaid = 1 << 10
+
+// said is what an expression's error says. It quotes the expression, and may quote a
+// claim of any length: of a long text both ends are shown.
+func said(err error) string {
+	text := err.Error()
+	if len(text) <= maxSaid {
+		return text
+	}
+	begin, end := text[:maxSaid/2], text[len(text)-maxSaid/2:]
+	return strings.ToValidUTF8(begin, "") + " ... " + strings.ToValidUTF8(end, "")
 }
 
 // someExtra shows a user's extras.

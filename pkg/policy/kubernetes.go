@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -25,6 +26,11 @@ const (
 	extraNodeName          = "tokenreview.dev/node-name"
 	extraServiceAccountUID = "tokenreview.dev/serviceaccount-uid"
 )
+
+// maxObjectName is the longest name that Kubernetes gives an object, a DNS-1123
+// subdomain. What a pattern with stars costs grows with the square of what it is
+// compared with, which the other cluster chooses.
+const maxObjectName = validation.DNS1123SubdomainMaxLength
 
 // boundObjects is the claim "kubernetes.io" of a bound service-account token:
 // kube-apiserver's pkg/serviceaccount, type kubernetes.
@@ -94,6 +100,9 @@ func readBoundObjects(claims *issuers.Claims) (bound boundObjects, problem strin
 	if err := json.Unmarshal(raw, &bound); err != nil {
 		return bound, "kubernetes.io: a member of it is not of the form that Kubernetes gives it"
 	}
+	if max(len(bound.Namespace), len(bound.ServiceAccount.Name)) > maxObjectName {
+		return bound, fmt.Sprintf("kubernetes.io: the namespace or the account has a name of more than %d bytes, which no cluster gives", maxObjectName)
+	}
 	if bound.Namespace == "" || bound.ServiceAccount.Name == "" || bound.ServiceAccount.UID == "" {
 		return bound, "kubernetes.io: it does not name the namespace, name and uid of a service account"
 	}
@@ -143,7 +152,7 @@ func (s *serviceAccounts) add(to *addition, bound boundObjects) {
 
 // printed is a name as it is, or quoted where it is none that Kubernetes gives.
 func printed(name string) string {
-	if strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) || len(name) > 253 {
+	if strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) || len(name) > maxObjectName {
 		return fmt.Sprintf("%.200q", name)
 	}
 	return name

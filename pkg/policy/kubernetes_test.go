@@ -31,6 +31,10 @@ func kubernetes(rules ...v1alpha1.KubernetesRule) v1alpha1.IssuerPolicySpec {
 func TestServiceAccountsAreAdmitted(t *testing.T) {
 	const notBound = "not a bound service-account token"
 	deployerOnly := []v1alpha1.KubernetesRule{{Namespace: "ci", ServiceAccount: "deployer", UID: accountUID}}
+	account := func(namespace, name string) string {
+		return fmt.Sprintf(`{"sub":"system:serviceaccount:%[1]s:%[2]s","kubernetes.io":{"namespace":"%[1]s","serviceaccount":{"name":"%[2]s","uid":"u"}}}`, namespace, name)
+	}
+	longest := strings.Repeat("x", 253)
 	for _, test := range []struct {
 		name   string
 		rules  []v1alpha1.KubernetesRule
@@ -64,6 +68,9 @@ func TestServiceAccountsAreAdmitted(t *testing.T) {
 			`sub is "system:serviceaccount:ci:admin", and kubernetes.io is about "system:serviceaccount:ci:deployer"`},
 		{"a sub that is no account", nil, `{"sub":"jane","kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"deployer","uid":"u"}}}`, reason.ServiceAccountNotAllowed, "sub is"},
 		{"no sub", nil, `{"kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"deployer","uid":"u"}}}`, reason.ServiceAccountNotAllowed, "sub: the token has no such claim"},
+		{"the longest names that there are", nil, account(longest, longest), "", ""},
+		{"a longer namespace, which no pattern is compared with", []v1alpha1.KubernetesRule{{Namespace: "**-*-ci"}}, account(longest+"x", "deployer"), reason.ServiceAccountNotAllowed, "a name of more than 253 bytes"},
+		{"a longer account, which no pattern is compared with", []v1alpha1.KubernetesRule{{ServiceAccount: "**-*-ci"}}, account("ci", longest+"x"), reason.ServiceAccountNotAllowed, "a name of more than 253 bytes"},
 		{"a name that only looks like another", nil, `{"sub":"system:serviceaccount:ci:x:deployer","kubernetes.io":{"namespace":"ci:x","serviceaccount":{"name":"deployer","uid":"u"}}}`, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -86,7 +93,7 @@ func TestWhatIsSaidOfAnAccountThatNoRuleAdmits(t *testing.T) {
 		{"quotes around a space", "c i", "a b", "a b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c i"/"a b" with the uid "a b"`},
 		{"quotes around what a terminal obeys", "c\u007fi", "a\u202eb", "a\u00e9b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c\x7fi"/"a\u202eb" with the uid "aéb"`},
 		{"the longest name that there is", "ci", long[1:], "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/" + long[1:] + " with the uid new"},
-		{"a part of a longer one", "ci", long, "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `ci/"` + long[:200] + `" with the uid new`},
+		{"a part of a longer uid", "ci", "deployer", long, []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `ci/deployer with the uid "` + long[:200] + `"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			claims := fmt.Sprintf(`{"sub":"system:serviceaccount:%[1]s:%[2]s","kubernetes.io":{"namespace":"%[1]s","serviceaccount":{"name":"%[2]s","uid":"%[3]s"}}}`, test.namespace, test.account, test.uid)

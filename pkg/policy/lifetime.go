@@ -8,9 +8,16 @@ import (
 	"tokenreview.dev/webhook/pkg/reason"
 )
 
+// issuedAtLeeway is how far ahead iat may lie because issuers' clocks differ.
+const issuedAtLeeway = time.Minute
+
 // lifetime bounds how long a token is valid from when it was issued (RFC 7519
-// §4.1.4, §4.1.6).
-type lifetime struct{ longest time.Duration }
+// §4.1.4, §4.1.6). One that claims to be issued later is valid from now, like any
+// other: whoever could move iat with exp would have as long a token as they like.
+type lifetime struct {
+	longest time.Duration
+	now     func() time.Time
+}
 
 func (l lifetime) check(_ context.Context, r *review) reason.Refusal {
 	refuse := func(text string) reason.Refusal {
@@ -23,6 +30,11 @@ func (l lifetime) check(_ context.Context, r *review) reason.Refusal {
 	expiry, present, err := r.Claims.Time("exp")
 	if err != nil || !present {
 		return refuse(fmt.Sprintf("the token does not say when it expires (exp), and token.maxLifetime is %s", l.longest))
+	}
+	if now := l.now(); issued.After(now.Add(issuedAtLeeway)) {
+		if left := expiry.Sub(now).Truncate(time.Second); left > l.longest {
+			return refuse(fmt.Sprintf("the token is valid for another %s (its iat lies ahead), and token.maxLifetime is %s", left, l.longest))
+		}
 	}
 	lived := expiry.Sub(issued)
 	if lived > l.longest {

@@ -17,7 +17,7 @@ import (
 )
 
 func mappingFailed(field string, err error) reason.Refusal {
-	return reason.Refusal{Code: reason.MappingFailed, Text: fmt.Sprintf("claimMappings.%s: %v", field, err)}
+	return reason.Refusal{Code: reason.MappingFailed, Text: fmt.Sprintf("claimMappings.%s: %s", field, said(err))}
 }
 
 // mapUsername sets the user's name. It must be text, and not be empty.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
@@ -69,6 +70,8 @@ type Config struct {
 	Groups GroupResolver
 	// Liveness is asked where kubernetes.liveness is TokenReview.
 	Liveness LivenessChecker
+	// Now is the clock, time.Now if nil.
+	Now func() time.Time
 }
 
 // Policy decides for the tokens of one issuer. It is immutable and safe for
@@ -104,6 +107,9 @@ func New(config Config) *Policy {
 		auditOnly:           config.Policy.Enforcement == v1alpha1.EnforcementAudit,
 		groups:              config.Groups,
 		liveness:            config.Liveness,
+	}
+	if config.Now == nil {
+		config.Now = time.Now
 	}
 	p.overageText = overageText
 	if p.auditOnly {

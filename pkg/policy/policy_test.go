@@ -3,6 +3,7 @@ package policy_test
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apiserver/pkg/apis/apiserver"
@@ -110,6 +111,35 @@ func TestDecide(t *testing.T) {
 			}
 			if untraced, err := test.policy.Decide(t.Context(), policy.Request{Claims: claims}, nil); err != nil || untraced.Refusal != decision.Refusal {
 				t.Errorf("expected the same without a trace, got %q", untraced.Refusal)
+			}
+		})
+	}
+}
+
+// An expression's error may quote the claim that it failed on, and goes into the API
+// server's log.
+func TestRefusalsRepeatABoundedPartOfAnExpressionsError(t *testing.T) {
+	const lookup = "{'a': 'b'}[claims.x]"
+	mapping, claimRule, userRule := plainly("sub", "groups"), plainly("sub", "groups"), plainly("sub", "groups")
+	mapping.ClaimMappings.UID = apiserver.ClaimOrExpression{Expression: lookup}
+	claimRule.ClaimValidationRules = []apiserver.ClaimValidationRule{{Expression: lookup + " == 'b'"}}
+	userRule.UserValidationRules = []apiserver.UserValidationRule{{Expression: "{'a': 'b'}[user.username] == 'b'"}}
+	for _, test := range []struct {
+		name          string
+		authenticator apiserver.JWTAuthenticator
+		code          reason.Code
+		begin         string
+	}{
+		{"of a mapping", mapping, reason.MappingFailed, "claimMappings.uid: expression '" + lookup + "' resulted in error: no such key: éé"},
+		{"of a claim rule", claimRule, reason.ClaimRuleFailed, "expression '" + lookup + " == 'b''"},
+		{"of a user rule", userRule, reason.UserRuleFailed, "expression '{'a': 'b'}[user.username]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			long := strings.Repeat("é", 30_000)
+			got := decide(t, compiled(t, policy.Config{Authenticator: test.authenticator}), `{"sub":"`+long+`","x":"`+long+`"}`)
+			got.expect(t, test.code, " ... é")
+			if text := got.Refusal.Text; len(text) > 1100 || !strings.HasPrefix(text, test.begin) || !utf8.ValidString(text) {
+				t.Errorf("expected at most 1100 bytes of UTF-8 that begin with %q, got %d: %.300s", test.begin, len(text), text)
 			}
 		})
 	}

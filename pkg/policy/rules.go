@@ -43,7 +43,7 @@ func (p *Policy) checkClaimRules(ctx context.Context, r *review) reason.Refusal 
 	}
 	results, err := p.expressions.ClaimValidationRules.EvalClaimMappings(ctx, r.claimsValue())
 	if err != nil {
-		return reason.Refusal{Code: reason.ClaimRuleFailed, Text: err.Error()}
+		return reason.Refusal{Code: reason.ClaimRuleFailed, Text: said(err)}
 	}
 	return checkResults(reason.ClaimRuleFailed, results)
 }
@@ -54,7 +54,7 @@ func (p *Policy) checkUserRules(ctx context.Context, r *review) reason.Refusal {
 	}
 	results, err := p.expressions.UserValidationRules.EvalUser(ctx, newUserValue(r.user))
 	if err != nil {
-		return reason.Refusal{Code: reason.UserRuleFailed, Text: err.Error()}
+		return reason.Refusal{Code: reason.UserRuleFailed, Text: said(err)}
 	}
 	return checkResults(reason.UserRuleFailed, results)
 }

@@ -36,7 +36,8 @@ const (
 	Expired Code = "Expired"
 	// NotYetValid: nbf lies more than a minute ahead.
 	NotYetValid Code = "NotYetValid"
-	// LifetimeTooLong: exp - iat is above token.maxLifetime, or there is no iat.
+	// LifetimeTooLong: exp - iat is above token.maxLifetime, or exp - now where iat
+	// lies ahead; or there is no iat.
 	LifetimeTooLong Code = "LifetimeTooLong"
 	// MappingFailed: a claim or expression did not produce the user, its groups,
 	// uid or extras.

@@ -129,7 +129,7 @@ type Keys struct {
 
 // Token bounds the token itself.
 type Token struct {
-	// MaxLifetime bounds exp - iat (RFC 7519 §4.1.4, §4.1.6). Default: nil, no
-	// bound.
+	// MaxLifetime bounds exp - iat (RFC 7519 §4.1.4, §4.1.6); where iat lies more than
+	// a minute ahead, exp - now. Default: nil, no bound.
 	MaxLifetime *metav1.Duration `json:"maxLifetime,omitempty"`
 }
