@@ -76,9 +76,12 @@ func convertFlags(cmd *cobra.Command, options convertOptions) error {
 	case len(options.flags) == 0:
 		return errors.New("nothing to convert: give --from-manifest or kube-apiserver's --oidc-* flags; see --help")
 	}
-	text, err := conversion.Convert()
+	text, warnings, err := conversion.Convert()
 	if _, printErr := cmd.OutOrStdout().Write(text); printErr != nil {
 		return printErr
+	}
+	for _, warning := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 	}
 	var wrong convert.Errors
 	if errors.As(err, &wrong) {

@@ -2,19 +2,21 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"tokenreview.dev/webhook/internal/whoami"
 	"tokenreview.dev/webhook/pkg/config"
 )
 
 func newValidateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate FILE",
-		Short: "Check a configuration file; print every error and warning with its place",
+		Short: "Check a configuration file, - for standard input; print every error and warning with its place",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loaded, err := config.Load(args[0])
+			loaded, err := load(cmd.InOrStdin(), args[0])
 			if err != nil {
 				return err
 			}
@@ -29,8 +31,19 @@ func newValidateCommand() *cobra.Command {
 				}
 				names += ", " + issuer.Name
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s\n", args[0], names)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: %s\n", whoami.Printable(args[0]), names)
 			return err
 		},
 	}
+}
+
+func load(stdin io.Reader, file string) (*config.Config, error) {
+	if file != "-" {
+		return config.Load(file)
+	}
+	data, err := io.ReadAll(io.LimitReader(stdin, config.MaxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return config.Parse("-", data)
 }

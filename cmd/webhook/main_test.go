@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("BEL", "\a")
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "cases.yaml"), configuration, 0o600); err != nil {
 				return err
 			}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	"sigs.k8s.io/yaml"
 
 	"tokenreview.dev/webhook/internal/logging"
+	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/whoami"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -116,7 +116,8 @@ func readToken(stdin io.Reader, file string) (string, error) {
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return "", fmt.Errorf("--token-file: %w", err)
+			// Somebody gives the token in the place of its file's name.
+			return "", fmt.Errorf("--token-file: %s", redact.Line(err.Error()))
 		}
 		defer func() { _ = opened.Close() }()
 		source = opened
@@ -130,9 +131,12 @@ func readToken(stdin io.Reader, file string) (string, error) {
 
 func printReview(w io.Writer, answer *tokenreview.Answer, format string) error {
 	review := answer.TokenReview(authenticationv1.SchemeGroupVersion.String())
-	data, err := json.MarshalIndent(review, "", "  ")
-	if err == nil && format == "yaml" {
-		data, err = yaml.JSONToYAML(data)
+	var data []byte
+	var err error
+	if format == "yaml" {
+		data, err = whoami.YAML(review)
+	} else {
+		data, err = json.MarshalIndent(review, "", "  ")
 	}
 	if err != nil {
 		return fmt.Errorf("print TokenReview: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -59,7 +60,9 @@ SIGTERM and SIGINT end the server after the requests under way.`,
 }
 
 func serve(cmd *cobra.Command, options serveOptions) error {
-	ctx := cmd.Context()
+	// Other commands end at once, as programs do, whatever they wait for.
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	if options.MaxConnectionAge < 0 {
 		return fmt.Errorf("--max-connection-age: expected a duration or 0, got %s", options.MaxConnectionAge)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apiserver/pkg/apis/apiserver"
 
+	"tokenreview.dev/webhook/pkg/entra"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/policy"
 )
@@ -106,6 +107,11 @@ func (r *reader) readMappings() {
 		reserved = reserved || canBeReserved(groupsPrefix)
 	} else if groupsPrefix != "" {
 		r.note("--oidc-groups-prefix means nothing without --oidc-groups-claim, and is left out.")
+	}
+	if _, isEntra := entra.ParseIssuer(r.jwt.Issuer.URL, ""); isEntra && groups == "groups" {
+		r.note("Of somebody in more groups than fit into a token of Entra ID, kube-apiserver sees",
+			"no group, or asks a place that the token names. The webhook refuses such a token",
+			"(GroupOverage), or asks Microsoft Graph: entra.groupOverage in the IssuerPolicy.")
 	}
 	if reserved {
 		r.note(`kube-apiserver lets these flags produce users or groups that begin with "system:".`,

@@ -44,16 +44,17 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Convert returns the configuration file. The error is Errors where kube-apiserver
+// Convert returns the configuration file, and what is valid in it but may not be what
+// was meant. The error is Errors where kube-apiserver
 // itself would not start with the flags, something they name cannot be read, or they
 // contradict each other. It is config.Errors, and the file is there nonetheless,
 // where the webhook would not start with the file.
-func (c Conversion) Convert() ([]byte, error) {
+func (c Conversion) Convert() (text []byte, warnings config.Errors, err error) {
 	if file := c.Flags.last(authenticationConfig, ""); file != "" {
-		return nil, Errors{fmt.Errorf("--%s: the API server has its issuers from %s and takes no --oidc-* flags beside it: there is nothing to convert, use that file as it is, as document 1 of the webhook's", authenticationConfig, file)}
+		return nil, nil, Errors{fmt.Errorf("--%s: the API server has its issuers from %q and takes no --oidc-* flags beside it: there is nothing to convert, use that file as it is, as document 1 of the webhook's", authenticationConfig, file)}
 	}
 	if !c.Flags.hasOIDC() {
-		return nil, Errors{errors.New("there are no --oidc-* flags: nothing to convert")}
+		return nil, nil, Errors{errors.New("there are no --oidc-* flags: nothing to convert")}
 	}
 	r := reader{flags: c.Flags, files: c.Files, file: file{source: c.Source, name: c.Name}}
 	r.read()
@@ -64,14 +65,16 @@ func (c Conversion) Convert() ([]byte, error) {
 		r.fail("name", fmt.Errorf("%q: %s", r.name, problem))
 	}
 	if len(r.errs) > 0 {
-		return nil, r.errs
+		return nil, nil, r.errs
 	}
-	text, err := r.write()
+	if text, err = r.write(); err != nil {
+		return nil, nil, err
+	}
+	loaded, err := config.Parse("output", text)
 	if err != nil {
-		return nil, err
+		return text, nil, err
 	}
-	_, err = config.Parse("output", text)
-	return text, err
+	return text, loaded.Warnings, nil
 }
 
 // nameOf makes a DNS label of an issuer's host.

@@ -88,7 +88,7 @@ func TestNames(t *testing.T) {
 	} {
 		t.Run(test.issuer+" "+test.given, func(t *testing.T) {
 			flags := convert.Flags{"oidc-issuer-url": {test.issuer}, "oidc-client-id": {"k"}}
-			text, err := convert.Conversion{Flags: flags, Name: test.given}.Convert()
+			text, _, err := convert.Conversion{Flags: flags, Name: test.given}.Convert()
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("expected %q, got %v", test.err, err)
@@ -128,7 +128,7 @@ func TestOnlyCertificatesAreCopied(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, "ca.crt", test.file)
-			text, err := convert.Conversion{Flags: convert.Flags{
+			text, _, err := convert.Conversion{Flags: convert.Flags{
 				"oidc-issuer-url": {"https://id.example.com"}, "oidc-client-id": {"k"}, "oidc-ca-file": {path},
 			}}.Convert()
 			if err != nil {
@@ -153,13 +153,13 @@ func TestOnlyCertificatesAreCopied(t *testing.T) {
 
 func TestValuesAreText(t *testing.T) {
 	flags := convert.Flags{"oidc-issuer-url": {"https://id.example.com"}, "oidc-client-id": {"k"}, "oidc-groups-claim": {"a\xff"}}
-	if _, err := (convert.Conversion{Flags: flags}).Convert(); err == nil || err.Error() != "--oidc-groups-claim: the value is not UTF-8 text" {
+	if _, _, err := (convert.Conversion{Flags: flags}).Convert(); err == nil || err.Error() != "--oidc-groups-claim: the value is not UTF-8 text" {
 		t.Errorf("expected the flag to be refused, got %v", err)
 	}
 }
 
 func TestTheSourceCannotEndTheComment(t *testing.T) {
-	text, err := convert.Conversion{
+	text, _, err := convert.Conversion{
 		Flags:  convert.Flags{"oidc-issuer-url": {"https://id.example.com"}, "oidc-client-id": {"k"}},
 		Source: "a\nb: c\u2028d",
 	}.Convert()
@@ -178,7 +178,8 @@ func convertWords(t testing.TB, words []string) ([]byte, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return convert.Conversion{Flags: flags}.Convert()
+	text, _, err := convert.Conversion{Flags: flags}.Convert()
+	return text, err
 }
 
 func words(t testing.TB, path string) []string {

@@ -103,6 +103,9 @@ func (f Flags) algorithms() ([]string, error) {
 func parse(words []string) (Flags, error) {
 	flags := Flags{}
 	for i := 0; i < len(words); i++ {
+		if isReference(words[i]) {
+			return nil, fmt.Errorf("%q: an environment variable of the container is a whole argument, which may be any flag: write its value there in a copy of the manifest", words[i])
+		}
 		word, isFlag := strings.CutPrefix(words[i], "--")
 		if !isFlag {
 			continue
@@ -114,7 +117,7 @@ func parse(words []string) (Flags, error) {
 		name = strings.ReplaceAll(name, "_", "-") // As kube-apiserver does.
 		if !known(name) {
 			if strings.HasPrefix(name, oidcPrefix) {
-				return nil, fmt.Errorf("--%s: kube-apiserver has no such flag: correct or remove it", name)
+				return nil, fmt.Errorf("%q: kube-apiserver has no such flag: correct or remove it", "--"+name)
 			}
 			continue
 		}
@@ -130,6 +133,13 @@ func parse(words []string) (Flags, error) {
 		flags.Add(name, value)
 	}
 	return flags, nil
+}
+
+// isReference reports whether an environment variable of the container, $(NAME), says
+// which flag an argument is.
+func isReference(word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return strings.HasPrefix(name, "$(") || strings.HasPrefix(name, "-") && strings.Contains(name, "$(")
 }
 
 func known(name string) bool {

@@ -23,7 +23,7 @@ func FuzzValues(f *testing.F) {
 			"oidc-groups-claim": {claim}, "oidc-groups-prefix": {prefix},
 			"service-account-issuer": {client},
 		}
-		text, err := convert.Conversion{Flags: flags, Source: client}.Convert()
+		text, _, err := convert.Conversion{Flags: flags, Source: client}.Convert()
 		if err != nil {
 			if !errors.As(err, new(convert.Errors)) && !errors.As(err, new(config.Errors)) {
 				t.Errorf("unexpected error: %v", err)

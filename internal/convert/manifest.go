@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,8 +65,12 @@ func ReadManifest(data []byte) (Flags, Files, error) {
 	}
 	var flags Flags
 	var files Files
+	anyNamed := slices.ContainsFunc(pods, func(p pod) bool { return slices.ContainsFunc(p.Containers, container.isNamed) })
 	for _, pod := range pods {
 		for _, container := range pod.Containers {
+			if anyNamed && !container.isNamed() {
+				continue // What it has to do with kube-apiserver is something else.
+			}
 			words, err := container.arguments()
 			if err != nil {
 				return nil, Files{}, fmt.Errorf("container %q: %w", container.Name, err)
@@ -85,7 +90,7 @@ func ReadManifest(data []byte) (Flags, Files, error) {
 		}
 	}
 	if flags == nil {
-		return nil, Files{}, errors.New("no container in it runs kube-apiserver: give the manifest of the API server's pod, such as /etc/kubernetes/manifests/kube-apiserver.yaml, or its --oidc-* flags")
+		return nil, Files{}, errors.New("no container in it runs kube-apiserver: give the manifest of the API server's pod, such as /etc/kubernetes/manifests/kube-apiserver.yaml, or its --oidc-* flags one by one (what kubeadm and Talos call apiServer.extraArgs, k3s and RKE2 kube-apiserver-arg)")
 	}
 	return flags, files, nil
 }
@@ -127,6 +132,10 @@ func podsOf(data json.RawMessage) ([]pod, error) {
 	return pods, nil
 }
 
+// isNamed reports whether the container is called what everybody calls that of the API
+// server.
+func (c container) isNamed() bool { return c.Name == kubeAPIServer }
+
 // arguments are the words after kube-apiserver in the container's command line, not
 // nil if it runs that. Something else may start it, such as go-runner.
 func (c container) arguments() ([]string, error) {
@@ -140,7 +149,7 @@ func (c container) arguments() ([]string, error) {
 			return words[i+1:], nil
 		}
 	}
-	if c.Name == kubeAPIServer && len(c.Command) == 0 {
+	if c.isNamed() && len(c.Command) == 0 {
 		return words, nil // The image runs it.
 	}
 	return nil, nil

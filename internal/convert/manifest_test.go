@@ -51,6 +51,10 @@ func TestManifests(t *testing.T) {
 		{"a PodList in JSON", `{"kind":"PodList","items":[{"kind":"Pod","spec":{"containers":[{"command":["kube-apiserver","--oidc-client-id=k"]}]}}]}`, k},
 		{"several API servers with the same flags", strings.Repeat(pod+"  - {command: [kube-apiserver, --oidc-client-id=k]}\n---\n", 3), k},
 		{"a Deployment", "kind: Deployment\nspec:\n  template:\n    spec: {containers: [{command: [kube-apiserver, --oidc-client-id=k]}]}\n", k},
+		{"another container that speaks of kube-apiserver", pod + "  - {name: kube-apiserver, command: [kube-apiserver, --oidc-client-id=k]}\n  - {name: shipper, command: [ship, /var/log/kube-apiserver, --oidc-client-id=x]}", k},
+		{"another pod whose script speaks of kube-apiserver", pod + "  - {name: debug, command: [sh, -c, 'pgrep kube-apiserver; sleep 1d']}\n---\n" + pod + "  - {name: kube-apiserver, command: [kube-apiserver, --oidc-client-id=k]}", k},
+		{"an environment variable in a flag that says nothing here", pod + "  - {command: [kube-apiserver, --advertise-address=$(IP), --oidc-client-id=k]}", k},
+		{"an environment variable in a value of its own", pod + "  - {command: [kube-apiserver, --audit-log-path, /var/log/$(NODE), --oidc-client-id=k]}", k},
 		{"a dollar sign that refers to nothing", pod + "  - {command: [kube-apiserver, --oidc-client-id=a$b]}", convert.Flags{"oidc-client-id": {"a$b"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,8 +72,11 @@ func TestManifests(t *testing.T) {
 		{"a pod of another form", "kind: List\nitems:\n- kind: Service\n- {kind: Pod, spec: {containers: 5}}", "document 1: items[1]: it is no Pod"},
 		{"a shell script", pod + "  - {name: kube-apiserver, command: [/bin/sh, -c, 'exec kube-apiserver --oidc-client-id=k']}", `container "kube-apiserver": it runs kube-apiserver by a shell script: give its --oidc-* flags`},
 		{"an environment variable", pod + "  - {command: [kube-apiserver, --oidc-client-id=$(ID)]}", `--oidc-client-id: "$(ID)" refers to an environment variable`},
+		{"an environment variable that is a whole argument", pod + "  - {command: [kube-apiserver, --oidc-client-id=k, $(EXTRA)]}", `"$(EXTRA)": an environment variable of the container is a whole argument`},
+		{"an environment variable that is a flag's name", pod + "  - {command: [kube-apiserver, '--$(FLAG)=a=b', --oidc-client-id=k]}", `"--$(FLAG)=a=b": an environment variable`},
+		{"an environment variable that begins an argument", pod + "  - {command: [kube-apiserver, --oidc-client-id=k, '$(FLAG)=a=b']}", `"$(FLAG)=a=b": an environment variable`},
 		{"an escaped dollar sign", pod + "  - {command: [kube-apiserver, --oidc-client-id=a$$b]}", `--oidc-client-id: "a$$b" refers to`},
-		{"a flag that kube-apiserver does not have", pod + "  - {command: [kube-apiserver, --oidc-required-claims=a=b]}", "--oidc-required-claims: kube-apiserver has no such flag"},
+		{"a flag that kube-apiserver does not have", pod + "  - {command: [kube-apiserver, --oidc-required-claims=a=b]}", "\"--oidc-required-claims\": kube-apiserver has no such flag"},
 		{"a flag without its value", pod + "  - {command: [kube-apiserver, --oidc-client-id]}", "--oidc-client-id: its value is missing"},
 		{"several API servers that differ", pod + "  - {command: [kube-apiserver, --oidc-client-id=k]}\n---\n" + pod + "  - {command: [kube-apiserver, --oidc-client-id=l]}", "several API servers in it have different flags"},
 		{"one of several API servers without flags", pod + "  - {command: [kube-apiserver]}\n---\n" + pod + "  - {command: [kube-apiserver, --oidc-client-id=l]}", "several API servers in it have different flags"},
@@ -167,6 +174,6 @@ spec:
 		t.Fatal(err)
 	}
 	files.Root = root
-	_, err = convert.Conversion{Flags: flags, Files: files}.Convert()
+	_, _, err = convert.Conversion{Flags: flags, Files: files}.Convert()
 	return err
 }

@@ -95,6 +95,7 @@ func (f *file) writeComment(text *bytes.Buffer) {
 	}
 	fmt.Fprintf(text, "# Converted by \"webhook config convert\" from %s.\n", source)
 	text.WriteString(`# It means what the flags mean to kube-apiserver: the same users, the same groups.
+# The webhook is stricter in a few places, which docs/migration.md tells.
 #
 # 1. Check it whenever it has changed: webhook config validate FILE
 # 2. Serve it, and have the API server ask:

@@ -1,12 +1,9 @@
 package policytest
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
@@ -69,21 +66,11 @@ func outcome(e v1alpha1.PolicyTestExpectation) string {
 
 // lines is an expectation as it would be written in a test.
 func lines(expectation v1alpha1.PolicyTestExpectation) []string {
-	var members any
-	data, err := json.Marshal(expectation)
-	if err == nil {
-		err = yaml.Unmarshal(data, &members)
-	}
-	var text bytes.Buffer
-	if err == nil {
-		encoder := yaml.NewEncoder(&text)
-		encoder.SetIndent(2)
-		err = encoder.Encode(members)
-	}
+	text, err := whoami.YAML(expectation)
 	if err != nil {
 		panic(err) // Cannot be: it is made of text and lists.
 	}
-	return strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	return strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 }
 
 // diff marks the lines that only a has with "-", those that only b has with "+",

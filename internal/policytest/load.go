@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 
@@ -25,6 +26,7 @@ type loader struct {
 	file  string
 	read  func(path string) ([]byte, error)
 	tests []Test
+	names []string // of the tests so far
 	// configErrs are the errors of the configurations, each once.
 	configErrs config.Errors
 }
@@ -75,6 +77,10 @@ func (l *loader) load(d *strictyaml.Document) bool {
 		return true
 	}
 	d.Report(validate(test))
+	if name := test.Metadata.Name; name != "" && slices.Contains(l.names, name) {
+		d.AddErrorAt("metadata.name", fmt.Sprintf("%q is the name of another test in this file, and their cases could not be told apart: choose another", name))
+	}
+	l.names = append(l.names, test.Metadata.Name)
 	loaded := l.configuration(d, test.Spec.Configuration)
 	if loaded == nil {
 		return true

@@ -142,6 +142,7 @@ func reported() []policytest.FileResult {
 			failing("a refusal in the place of a user", ada("ada"), refused, trace.Step{Check: "claimValidationRules", Outcome: trace.Failed, Detail: refused.Text}),
 			failing("a refusal that was spared", ada("ada"), spared, trace.Step{Check: "emailVerified", Outcome: trace.WouldFail, Detail: "it is not verified (EmailNotVerified)"}),
 			failing("control characters, \x1b[2J even here", ada("ada"), ada("\x1b[2Ja\nb\u202ec"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "\x1b[2Ja\nb"}),
+			failing("text that YAML writes with escapes", ada("a b"), ada("a\u0085b\u009f\u007f\ufffe"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "a\u0085b"}),
 			failing("a user in the place of a refusal", refused, ada("ada"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "ada"}),
 			failing("another audience", asked, ada("ada"), trace.Step{Check: "username", Outcome: trace.Passed, Detail: "ada"}),
 			failing("another reason", v1alpha1.PolicyTestExpectation{Reason: "RepositoryNotAllowed"}, refused, trace.Step{Check: "claimValidationRules", Outcome: trace.Failed, Detail: refused.Text}),

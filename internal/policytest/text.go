@@ -42,12 +42,12 @@ func WriteText(w io.Writer, files []FileResult, verbose bool) error {
 		switch {
 		case file.Err != nil:
 			unusable++
-			fmt.Fprintf(&text, "FAIL  %s  cannot be used\n%s", file.File, indented(file.Err.Error()))
+			fmt.Fprintf(&text, "FAIL  %s  cannot be used\n%s", whoami.Printable(file.File), indented(file.Err.Error()))
 			continue
 		case file.failed() > 0:
-			fmt.Fprintf(&text, "FAIL  %s  %d of %s not as expected\n", file.File, file.failed(), count(len(file.Results), "case"))
+			fmt.Fprintf(&text, "FAIL  %s  %d of %s not as expected\n", whoami.Printable(file.File), file.failed(), count(len(file.Results), "case"))
 		default:
-			fmt.Fprintf(&text, "ok  %s  %s\n", file.File, count(len(file.Results), "case"))
+			fmt.Fprintf(&text, "ok  %s  %s\n", whoami.Printable(file.File), count(len(file.Results), "case"))
 		}
 		for j := range file.Results {
 			result := &file.Results[j]

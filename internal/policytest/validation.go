@@ -131,9 +131,15 @@ func testable() []reason.Code {
 // validateAgainst validates what a test says of its configuration.
 func validateAgainst(loaded *config.Config, spec *v1alpha1.PolicyTestSpec) field.ErrorList {
 	var errs field.ErrorList
+	if _, err := issuerOf(loaded, spec, &v1alpha1.PolicyTestCase{}); err != nil && spec.Issuer != "" {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "issuer"), spec.Issuer, err.Error()))
+	}
 	for i := range spec.Cases {
 		c, path := &spec.Cases[i], field.NewPath("spec", "cases").Index(i)
 		issuer, err := issuerOf(loaded, spec, c)
+		if err != nil && c.Issuer == "" && spec.Issuer != "" {
+			continue // It is said once.
+		}
 		if err != nil {
 			errs = append(errs, field.Invalid(path.Child("issuer"), c.Issuer, err.Error()))
 			continue

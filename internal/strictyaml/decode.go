@@ -57,7 +57,7 @@ func (d *Document) Explain(refusal error, t reflect.Type, decode func(text []byt
 }
 
 // RefuseNulls adds an error for every null in a document that has not been decoded
-// yet, but for those in mappings with the names given, where null means something. To
+// yet, and for every name that YAML takes for a boolean, but for those in mappings with the names given, where null means something. To
 // the decoders null is as good as absent, so that a restriction of which all values
 // are commented out would restrict nobody.
 func (d *Document) RefuseNulls(allowed ...string) {
@@ -98,10 +98,17 @@ func (d *Document) refuse(node *yaml.Node, path string, allowed []string, proble
 		}
 	case node.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			name, value := node.Content[i].Value, node.Content[i+1]
-			if value.Kind != yaml.MappingNode || !slices.Contains(allowed, name) {
-				d.refuse(value, join(path, name), allowed, problem)
+			key, value := node.Content[i], node.Content[i+1]
+			name := key.Value
+			if describe(key) == aBoolean {
+				d.faulty = append(d.faulty, path)
+				d.addError(d.lineOf(key), join(path, name), "to YAML the name is a boolean: put it in quotes")
 			}
+			of := problem
+			if value.Kind == yaml.MappingNode && slices.Contains(allowed, name) {
+				of = func(*yaml.Node) string { return "" }
+			}
+			d.refuse(value, join(path, name), allowed, of)
 		}
 	}
 }

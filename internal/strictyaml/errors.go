@@ -26,7 +26,7 @@ type Error struct {
 // known.
 func (e Error) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s:%d: ", e.File, e.Line)
+	fmt.Fprintf(&text, "%s:%d: ", escaped(e.File), e.Line)
 	if e.Document > 0 {
 		fmt.Fprintf(&text, "document %d: ", e.Document)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -87,7 +88,22 @@ func printable(message string) string {
 		}
 		text.WriteString(line)
 	}
-	return urlCredentials.ReplaceAllString(text.String(), "://[omitted]@")
+	return escaped(urlCredentials.ReplaceAllString(text.String(), "://[omitted]@"))
+}
+
+// escaped is text with escapes for what is not printable, as in Go: it may come from
+// a file that somebody else has written, and is shown on terminals.
+func escaped(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		out.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return out.String()
 }
 
 var urlCredentials = regexp.MustCompile(`://[^/?#\s"]*@`)
