@@ -2,6 +2,7 @@ package liveness_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"tokenreview.dev/webhook/pkg/liveness"
@@ -75,6 +78,31 @@ func listen(t *testing.T, use func(net.Conn)) (address string) {
 	return listener.Addr().String()
 }
 
+// silent is the address of a listener that accepts connections and leaves it at that,
+// and how many there were.
+func silent(t *testing.T) (address string, connections func() int64) {
+	t.Helper()
+	var mu sync.Mutex
+	var kept []net.Conn // Or the garbage collector would close them.
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, connection := range kept {
+			_ = connection.Close()
+		}
+	})
+	address = listen(t, func(connection net.Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		kept = append(kept, connection)
+	})
+	return address, func() int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return int64(len(kept))
+	}
+}
+
 func reset(connection net.Conn) {
 	_ = connection.(*net.TCPConn).SetLinger(0)
 	_ = connection.Close()
@@ -89,11 +117,12 @@ func hangUp(connection net.Conn) {
 func TestAClusterIsAwayWhereNobodyAnswersAtItsAddress(t *testing.T) {
 	t.Parallel() // one waits as long as a connection may
 	server := startAPIServer(t, nil)
+	silent, _ := silent(t)
 	for name, address := range map[string]string{
 		"nobody listens":                       "127.0.0.1:1",
 		"a balancer without servers resets":    listen(t, reset),
 		"a balancer without servers hangs up":  listen(t, hangUp),
-		"a balancer without servers is silent": listen(t, func(net.Conn) {}),
+		"a balancer without servers is silent": silent,
 		"there is no route":                    "255.255.255.255:443",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -238,4 +267,94 @@ func TestALimitOfConnectionsDoesNotMakeAClusterAway(t *testing.T) {
 			group.Wait()
 		})
 	}
+}
+
+// Each attempt to connect lasts 3 seconds where nobody answers, and there is one at a
+// time: whoever waits for others' must not come to think that there is no answer to a
+// question which was never sent.
+func TestEverybodyOfACrowdFindsASilentClusterAway(t *testing.T) {
+	server := startAPIServer(t, nil)
+	for _, test := range []struct {
+		name     string
+		crowd    int
+		attempts int64
+	}{
+		{"as many as may connect wait for one attempt", 32, 1},
+		{"those beyond make another, which they do not live to see", 64, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // it takes as long as a question may
+			address, attempts := silent(t)
+			checker := newCheckerOf(t, server.kubeconfig(func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://" + address }))
+			var group sync.WaitGroup
+			for i := range test.crowd {
+				group.Go(func() {
+					account := fmt.Sprintf("system:serviceaccount:ci:a%d", i)
+					if _, err := checker.Check(t.Context(), newToken(fmt.Sprint(i)), audiences, account); !isAway(err) {
+						t.Errorf("expected the cluster to be away, got %v", err)
+					}
+				})
+			}
+			group.Wait()
+			if got := attempts(); got != test.attempts {
+				t.Errorf("expected %d attempts to connect, got %d", test.attempts, got)
+			}
+		})
+	}
+}
+
+// Whoever asks on a connection that is about to close may be what another one is
+// refused for.
+func TestAClusterIsAwayOnlyOnceItsLastConnectionIsGoneForAWhile(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("HTTP/2 %v", http2), func(t *testing.T) {
+			server := startAPIServer(t, func(s *httptest.Server) { s.EnableHTTP2 = http2 })
+			checker, clock := newChecker(t, server, 0)
+			expectAlive(t, checker, token)
+			server.Close() // and its connections
+			for _, after := range []struct {
+				time time.Duration
+				away bool
+			}{{0, false}, {4 * time.Second, false}, {time.Second, true}} {
+				clock.pass(after.time)
+				if _, err := checker.Check(t.Context(), token, audiences, subject); err == nil || isAway(err) != after.away {
+					t.Errorf("after another %s: expected an error that says away: %v, got %v", after.time, after.away, err)
+				}
+			}
+		})
+	}
+}
+
+func TestAConnectionByTheCredentialFromBeforeStands(t *testing.T) {
+	server := startAPIServer(t, func(s *httptest.Server) { s.Listener = &limited{Listener: s.Listener} })
+	file := writeKubeconfig(t, server.kubeconfig(nil))
+	checker := liveness.New(liveness.Config{Kubeconfig: file}, liveness.Options{Now: new(testClock).Now})
+	crowd := gather(t, server, checker, 1, 1)
+	write(t, file, server.kubeconfig(func(_ *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) { user.Token = "another" }))
+	if _, err := checker.Check(t.Context(), token, audiences, subject); err == nil || isAway(err) {
+		t.Errorf("expected the cluster, which is about to answer, not to be away, got %v", err)
+	}
+	crowd.leave()
+}
+
+// An API server closes connections that nobody uses, and may do so just when a
+// question is sent.
+func TestAQuestionThatMeetsAClosedConnectionIsAskedAgain(t *testing.T) {
+	server := startAPIServer(t, func(s *httptest.Server) { s.EnableHTTP2 = false })
+	checker, _ := newChecker(t, server, 0)
+	var first atomic.Value
+	server.answerWith(func(w http.ResponseWriter, r *http.Request) {
+		if !first.CompareAndSwap(nil, r.RemoteAddr) && first.Load() == r.RemoteAddr {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusCreated)
+		if err := json.NewEncoder(w).Encode(authenticationv1.TokenReview{
+			TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"}, Status: alive(),
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	expectAlive(t, checker, token)
+	expectAlive(t, checker, token)
+	server.expectQuestions(t, 3)
 }

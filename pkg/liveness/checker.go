@@ -26,6 +26,9 @@ const (
 	maxRemembered = 4096
 	// pause is how long a failure is repeated before the cluster is asked again.
 	pause = time.Second
+	// maxErrorRemembered bounds CacheTTL for an answer that comes with an error: that of a
+	// pod which is gone, and that of a cluster which could not look, are worded alike.
+	maxErrorRemembered = 10 * time.Second
 	// maxPause bounds what the cluster's Retry-After makes of pause.
 	maxPause = 30 * time.Second
 )
@@ -38,13 +41,14 @@ type Config struct {
 	Kubeconfig string
 	// CacheTTL is how long an answer is remembered, and so how long a deleted pod or
 	// account, or a change of the kubeconfig's server, may go unnoticed. 0 remembers
-	// nothing.
+	// nothing. An answer that comes with an error is remembered for 10 seconds at most.
 	CacheTTL time.Duration
 }
 
 // Options are a Checker's surroundings.
 type Options struct {
-	// Now is the clock by which answers and failures grow old, time.Now if nil.
+	// Now is the clock by which answers, failures and closed connections grow old, time.Now
+	// if nil.
 	Now func() time.Time
 }
 
@@ -72,7 +76,7 @@ func New(config Config, options Options) *Checker {
 	}
 	c := &Checker{
 		config:  config,
-		cluster: cluster{path: config.Kubeconfig},
+		cluster: cluster{path: config.Kubeconfig, standing: &standing{now: options.Now}},
 		now:     options.Now,
 		known:   cache.NewLRUExpireCacheWithClock(maxRemembered, clock(options.Now)),
 		slots:   newSlots(),
@@ -161,8 +165,12 @@ func (c *Checker) ask(key digest, token string, audiences []string, subject stri
 		return outcome{err: err}
 	}
 	answer := outcome{problem: verdict(status, audiences, subject, token)}
-	if c.config.CacheTTL > 0 {
-		c.known.Add(key, answer, c.config.CacheTTL)
+	remembered := c.config.CacheTTL
+	if status.Error != "" {
+		remembered = min(remembered, maxErrorRemembered)
+	}
+	if remembered > 0 {
+		c.known.Add(key, answer, remembered)
 	}
 	return answer
 }

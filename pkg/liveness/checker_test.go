@@ -208,6 +208,29 @@ func TestAnAnswerIsRemembered(t *testing.T) {
 	})
 }
 
+// A pod that is gone and a cluster that could not look for it are told alike.
+func TestAnAnswerWithAnErrorIsRememberedForTenSeconds(t *testing.T) {
+	server := startAPIServer(t, nil)
+	checker, clock := newChecker(t, server, time.Hour)
+	check := func(alive bool, questions int64) {
+		t.Helper()
+		problem, err := checker.Check(t.Context(), token, audiences, subject)
+		if err != nil || (problem == "") != alive {
+			t.Errorf("expected an answer that says alive: %v, got problem %q, error %v", alive, problem, err)
+		}
+		server.expectQuestions(t, questions)
+	}
+	server.answerStatus(authenticationv1.TokenReviewStatus{Error: "etcdserver: request timed out"})
+	check(false, 1)
+	server.answerStatus(alive())
+	clock.pass(9 * time.Second)
+	check(false, 1)
+	clock.pass(time.Second + time.Nanosecond)
+	check(true, 2)
+	clock.pass(59 * time.Minute)
+	check(true, 2)
+}
+
 func TestNothingIsRememberedWithoutACacheTTL(t *testing.T) {
 	server := startAPIServer(t, nil)
 	checker, _ := newChecker(t, server, 0)

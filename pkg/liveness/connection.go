@@ -30,7 +30,12 @@ const (
 	// 64 KiB.
 	maxAnswerBytes = 256 << 10
 	connectTimeout = 3 * time.Second
-	maxConnections = 8
+	// maxConnections is for a cluster without HTTP/2, where each question takes one: more
+	// than what one account may have under way, or that would keep the others out.
+	maxConnections = 4 * maxQuestionsPerSubject
+	// recently is for how long after a connection was closed the API server is taken to
+	// be there: whoever asked on it may have reached a limit that is still to be felt.
+	recently = questionTimeout
 )
 
 // failure is a question that got no answer.
@@ -54,6 +59,8 @@ func (f *failure) Away() bool { return f.away }
 // cluster is the way to the API server that a kubeconfig names.
 type cluster struct {
 	path string
+
+	standing *standing
 
 	mu      sync.Mutex
 	current *connection
@@ -83,7 +90,7 @@ func (c *cluster) connect() (*connection, error) {
 	if c.current != nil && c.current.kubeconfig.equal(kubeconfig) {
 		return c.current, nil
 	}
-	connection, err := newConnection(kubeconfig)
+	connection, err := newConnection(kubeconfig, c.standing)
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig %s: %w", c.path, err)
 	}
@@ -113,7 +120,7 @@ type connection struct {
 	proxy      func(*http.Request) (*url.URL, error)
 }
 
-func newConnection(kubeconfig *kubeconfig) (*connection, error) {
+func newConnection(kubeconfig *kubeconfig, standing *standing) (*connection, error) {
 	tlsConfig, err := rest.TLSConfigFor(kubeconfig.client)
 	if err != nil {
 		return nil, err
@@ -125,7 +132,7 @@ func newConnection(kubeconfig *kubeconfig) (*connection, error) {
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
 	}
-	dialer := newDialer(tlsConfig)
+	dialer := newDialer(tlsConfig, standing)
 	return &connection{kubeconfig: kubeconfig, dialer: dialer, proxy: proxy, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  proxy,
@@ -168,9 +175,20 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 	if bearer := c.kubeconfig.client.BearerToken; bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+bearer)
 	}
+	// A review changes nothing. An empty list is not sent, and says to net/http that it may
+	// ask once more where a kept connection turns out to be closed.
+	request.Header["Idempotency-Key"] = nil
+	before := c.dialer.ended()
 	response, err := c.client.Do(request)
-	if err != nil && !connected.Load() && ctx.Err() == nil {
-		return nil, &failure{err: errors.New(c.redact(redact.Cause(err).Error(), token)), everyToken: true, away: c.away(request, err)}
+	if err != nil && !connected.Load() {
+		reason := err
+		if ctx.Err() != nil {
+			// It has waited for a connection in vain. Others may have tried to make one.
+			reason = c.dialer.failedSince(before)
+		}
+		if reason != nil {
+			return nil, &failure{err: errors.New(c.redact(redact.Cause(reason).Error(), token)), everyToken: true, away: c.away(request, reason)}
+		}
 	}
 	if err != nil {
 		return nil, c.interrupted(ctx, err, token)
@@ -201,12 +219,12 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 // away reports whether err, by which no connection was made, shows that nobody is there.
 // Everything else is in doubt, and so are all who are reached through a proxy: an x509
 // error is of somebody who is there, a DNS error of another server, EMFILE of ours. Nor
-// is a cluster away to which another connection stands.
+// is a cluster away to which another connection stands, or has stood a moment ago.
 func (c *connection) away(request *http.Request, err error) bool {
 	if proxy, proxyErr := c.proxy(request); proxy != nil || proxyErr != nil {
 		return false
 	}
-	if c.dialer.standing.Load() > 0 {
+	if c.dialer.standing.within(recently) {
 		return false
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +21,8 @@ import (
 type crowd struct {
 	group   sync.WaitGroup
 	release chan struct{}
+	// left counts those who have an answer, or none in time.
+	left atomic.Int64
 }
 
 // gather has checker ask about n tokens, no more than share of one account, and
@@ -52,7 +56,10 @@ func gather(t *testing.T, server *apiServer, checker *liveness.Checker, n, share
 			account = fmt.Sprint("system:serviceaccount:ci:", i/share)
 		}
 		i++
-		c.group.Go(func() { _, _ = checker.Check(t.Context(), token, audiences, account) })
+		c.group.Go(func() {
+			_, _ = checker.Check(t.Context(), token, audiences, account)
+			c.left.Add(1)
+		})
 	}
 	for range n {
 		<-arrived
@@ -105,6 +112,17 @@ func TestOneAccountKeepsNoOtherOut(t *testing.T) {
 	crowd.leave()
 	queue.Wait()
 	expectAlive(t, checker, token)
+}
+
+// Without HTTP/2 each question takes a connection.
+func TestOneAccountDoesNotTakeAllConnections(t *testing.T) {
+	server := startAPIServer(t, func(s *httptest.Server) { s.EnableHTTP2 = false })
+	checker, _ := newChecker(t, server, time.Minute)
+	crowd := gather(t, server, checker, 8, 8)
+	if problem, err := checker.Check(t.Context(), token, audiences, "system:serviceaccount:ci:other"); problem == "" || err != nil || crowd.left.Load() > 0 {
+		t.Errorf("expected another account to be answered before the crowd leaves, got problem %q, error %v, %d left", problem, err, crowd.left.Load())
+	}
+	crowd.leave()
 }
 
 // The question is one of the 8 of its account, and all wait for what the first meets.

@@ -4,31 +4,70 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
-// dialer makes the connections to the API server, TLS included, one at a time, and
-// counts those that stand. While one does, the API server is there: that another
-// cannot be made is then a limit on the way, which many tokens can reach.
+// dialer makes the connections to the API server, TLS included, one at a time. It is
+// safe for concurrent use.
 type dialer struct {
 	config   *tls.Config
 	turn     chan struct{}
-	standing atomic.Int64
+	standing *standing
+
+	mu sync.Mutex
+	// attempts counts those that have ended, and failure is why the last one failed, nil
+	// if it did not.
+	attempts int
+	failure  error
 }
 
-func newDialer(config *tls.Config) *dialer {
-	return &dialer{config: config, turn: make(chan struct{}, 1)}
+func newDialer(config *tls.Config, standing *standing) *dialer {
+	return &dialer{config: config, turn: make(chan struct{}, 1), standing: standing}
 }
 
 // dial is an http.Transport's DialTLSContext.
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	before := d.ended()
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	// Who has waited while another failed knows enough. Else a crowd would wait for one
+	// failure after the other, each longer than its question lasts.
+	if err := d.failedSince(before); err != nil {
+		return nil, err
+	}
+	connection, err := d.connect(ctx, network, address)
+	if ctx.Err() == nil { // or it was given up, which says nothing
+		d.mu.Lock()
+		d.attempts, d.failure = d.attempts+1, err
+		d.mu.Unlock()
+	}
+	return connection, err
+}
+
+// ended is how many attempts have ended.
+func (d *dialer) ended() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.attempts
+}
+
+// failedSince returns why the last attempt failed, nil if it did not, or if none has
+// ended since ended returned before.
+func (d *dialer) failedSince(before int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.attempts == before {
+		return nil
+	}
+	return d.failure
+}
+
+func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	plain, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(ctx, network, address)
@@ -40,28 +79,71 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
-	counted := &countedConn{Conn: plain, of: &d.standing}
+	counted := &countedConn{Conn: plain, standing: d.standing}
 	connection := tls.Client(counted, config)
 	if err := connection.HandshakeContext(ctx); err != nil {
 		_ = plain.Close()
 		return nil, err
 	}
-	counted.stands.Store(true)
-	d.standing.Add(1)
+	counted.stand()
 	return connection, nil
+}
+
+// standing counts the connections to the API server that stand, whichever state of the
+// kubeconfig they are by. While one does, or did a moment ago, the API server is there:
+// that another cannot be made is then a limit on the way, which many tokens can reach.
+// It is safe for concurrent use.
+type standing struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	number int
+	closed time.Time // when the last one was that was closed
+}
+
+// within reports whether a connection stands, or has stood not longer ago than a time.
+func (s *standing) within(ago time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.number > 0 || !s.closed.IsZero() && s.now().Sub(s.closed) < ago
+}
+
+func (s *standing) add() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+}
+
+func (s *standing) remove() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number--
+	s.closed = s.now()
 }
 
 // countedConn is a connection that is counted from when TLS stands until it is closed.
 type countedConn struct {
 	net.Conn
-	of     *atomic.Int64
-	stands atomic.Bool
+	standing *standing
+
+	mu     sync.Mutex
+	stands bool
+}
+
+func (c *countedConn) stand() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stands = true
+	c.standing.add()
 }
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
-	if c.stands.CompareAndSwap(true, false) {
-		c.of.Add(-1)
+	c.mu.Lock()
+	if c.stands {
+		c.stands = false
+		c.standing.remove()
 	}
+	c.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -16,8 +16,8 @@ type Kubernetes struct {
 	// cluster is asked. Required for liveness TokenReview, and for nothing else.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 	// LivenessCacheTTL is how long that cluster's answer is remembered, and so for how
-	// long a deleted pod keeps its access; 0 is not at all. Default 10s; never nil in
-	// a Config.
+	// long a deleted pod keeps its access; 0 is not at all. An answer with an error is
+	// remembered for 10s at most. Default 10s; never nil in a Config.
 	LivenessCacheTTL *metav1.Duration `json:"livenessCacheTTL,omitempty"`
 	// LivenessOnFailure says what becomes of a token while that cluster cannot be
 	// asked. Default Deny.
