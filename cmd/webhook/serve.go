@@ -199,13 +199,20 @@ func unreadable(decides *policy.Policy) []error {
 // closeReplaced closes the connections to those whom the rules from before asked and
 // the new ones do not. A review that is under way opens another.
 func closeReplaced(before, rules *tokenreview.Rules) {
-	for name, old := range before.Policies {
-		oldGroups, oldLive := old.Asked()
-		groups, live := rules.Policies[name].Asked()
-		for _, asked := range [][2]any{{oldGroups, groups}, {oldLive, live}} {
-			if replaced, ok := asked[0].(interface{ Close() }); ok && asked[0] != asked[1] {
-				replaced.Close()
-			}
+	goOn := asked(rules)
+	for other := range asked(before) {
+		if replaced, ok := other.(interface{ Close() }); ok && !goOn[other] {
+			replaced.Close()
 		}
 	}
+}
+
+// asked are those whom rules ask while a token is decided.
+func asked(rules *tokenreview.Rules) map[any]bool {
+	all := map[any]bool{}
+	for _, decides := range rules.Policies {
+		groups, live := decides.Asked()
+		all[groups], all[live] = true, true
+	}
+	return all
 }

@@ -31,6 +31,7 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 		previous = &tokenreview.Rules{}
 	}
 	rules := &tokenreview.Rules{Policies: make(map[string]*policy.Policy, len(c.Issuers))}
+	others := newAsked(previous.Policies, options)
 	configs := make([]issuers.Config, 0, len(c.Issuers))
 	for i := range c.Issuers {
 		issuer := &c.Issuers[i]
@@ -38,7 +39,7 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 			return nil, fmt.Errorf("configuration: two issuers go by the name %q", issuer.Name)
 		}
 		configs = append(configs, issuer.proof())
-		rules.Policies[issuer.Name] = issuer.policy(previous.Policies[issuer.Name], options)
+		rules.Policies[issuer.Name] = issuer.policy(others, options)
 	}
 	set, err := issuers.NewSet(configs, previous.Issuers, options.Options)
 	if err != nil {
@@ -69,7 +70,7 @@ func (i *Issuer) proof() issuers.Config {
 }
 
 // policy says who the issuer's tokens speak for.
-func (i *Issuer) policy(previous *policy.Policy, options Options) *policy.Policy {
+func (i *Issuer) policy(others *asked, options Options) *policy.Policy {
 	rules := policy.Config{
 		Authenticator: i.JWT,
 		Expressions:   i.Expressions,
@@ -77,44 +78,25 @@ func (i *Issuer) policy(previous *policy.Policy, options Options) *policy.Policy
 		EntraTenant:   entraTenant(i.JWT.Issuer, i.Policy.Entra),
 		Now:           options.Now,
 	}
-	groups, live := previous.Asked()
 	if spec := i.Policy.Entra; spec != nil && spec.GroupOverage == v1alpha1.GroupOverageResolve {
-		rules.Groups = i.groupResolver(groups, options)
+		rules.Groups = others.groupResolver(i.graph())
 	}
 	if spec := i.Policy.Kubernetes; spec != nil && spec.Liveness == v1alpha1.LivenessTokenReview {
-		rules.Liveness = i.livenessChecker(live, options)
+		rules.Liveness = others.livenessChecker(liveness.Config{Kubeconfig: spec.Kubeconfig, CacheTTL: spec.LivenessCacheTTL.Duration})
 	}
 	return policy.New(rules)
 }
 
-func (i *Issuer) groupResolver(previous policy.GroupResolver, options Options) policy.GroupResolver {
-	if options.Groups != nil {
-		return options.Groups
-	}
+// graph says how Microsoft Graph is asked about the issuer's tenant.
+func (i *Issuer) graph() entra.GraphConfig {
 	spec := i.Policy.Entra.Graph
-	graph := entra.GraphConfig{
+	return entra.GraphConfig{
 		Tenant:              entraTenant(i.JWT.Issuer, i.Policy.Entra),
-		Cloud:               graphCloud(i.JWT.Issuer, i.Policy.Entra),
+		Cloud:               graphCloud(i.JWT.Issuer, &i.Policy),
 		ClientID:            spec.ClientID,
 		ClientSecretFile:    spec.ClientSecretFile,
 		ClientAssertionFile: spec.ClientAssertionFile,
 		SecurityEnabledOnly: *spec.SecurityEnabledOnly,
 		CacheTTL:            spec.CacheTTL.Duration,
 	}
-	if old, ok := previous.(*entra.Graph); ok && old.Config() == graph {
-		return old
-	}
-	return entra.NewGraph(graph, entra.GraphOptions{Now: options.Now})
-}
-
-func (i *Issuer) livenessChecker(previous policy.LivenessChecker, options Options) policy.LivenessChecker {
-	if options.Liveness != nil {
-		return options.Liveness
-	}
-	spec := i.Policy.Kubernetes
-	cluster := liveness.Config{Kubeconfig: spec.Kubeconfig, CacheTTL: spec.LivenessCacheTTL.Duration}
-	if old, ok := previous.(*liveness.Checker); ok && old.Config() == cluster {
-		return old
-	}
-	return liveness.New(cluster, liveness.Options{Now: options.Now})
 }

@@ -11,10 +11,9 @@ import (
 )
 
 // reportOpenGitHubIssuers refuses an issuer that is GitHub Actions, by its URL or
-// because a policy says so, and that nothing
-// restricts to some repositories. Anyone can run a workflow that gets a token for
-// any audience, so such an issuer lets everyone on GitHub in. An allow list that is
-// only recorded restricts nobody.
+// because a policy says so, and that nothing restricts to some repositories. Anyone can
+// run a workflow that gets a token for any audience, so such an issuer lets everyone on
+// GitHub in. An allow list that is only recorded restricts nobody.
 //
 // It waits until document 1 and the policies are sound: the restriction may be what
 // is misspelt.

@@ -9,8 +9,7 @@
 //
 // The kinds themselves are those of package v1alpha1, and package strictyaml says
 // where in the file what is wrong. Read this one in this order: load.go, decode.go,
-// validation.go, defaults.go,
-// warnings.go, build.go.
+// validation.go, defaults.go, warnings.go, build.go, asked.go.
 package config
 
 import (

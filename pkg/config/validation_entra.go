@@ -68,7 +68,7 @@ func validateEntraIssuer(policy *v1alpha1.IssuerPolicySpec, issuer apiserver.Iss
 	if len(spec.TenantIDs) > 0 && !slices.ContainsFunc(spec.TenantIDs, func(id string) bool { return strings.EqualFold(id, tenant) }) {
 		errs = append(errs, field.Invalid(path.Child("tenantIDs"), spec.TenantIDs, fmt.Sprintf("none of these is %s, the tenant in the issuer: every token would be refused", tenant)))
 	}
-	if spec.Graph != nil && graphCloud(issuer, spec) == "" {
+	if spec.Graph != nil && graphCloud(issuer, policy) == "" {
 		errs = append(errs, field.Required(path.Child("graph", "cloud"), fmt.Sprintf("the issuer %q does not say in which national cloud it is: choose one of %q", issuer.URL, cloudNames())))
 	}
 	if spec.Graph != nil {
@@ -77,16 +77,15 @@ func validateEntraIssuer(policy *v1alpha1.IssuerPolicySpec, issuer apiserver.Iss
 	return errs
 }
 
-// validateCloud wants the client secret to go to where the issuer is. Two clouds may
-// share that, and the v1 issuer is that of several: then the URL that the keys come
-// from tells which, and a file does not.
+// validateCloud wants the client secret to go to where the issuer is, in a cloud that
+// may share that with another.
 func validateCloud(name string, issuer apiserver.Issuer, keys *v1alpha1.Keys, path *field.Path) field.ErrorList {
-	parsed, _ := entra.ParseIssuer(issuer.URL, cmp.Or(issuer.DiscoveryURL, keys.JWKSURL, keys.JWKSFile, keys.JWKS))
-	own, given := parsed.Cloud.LoginHost(), entra.Cloud(name).LoginHost()
+	cloud := issuerCloud(issuer, keys)
+	own, given := cloud.LoginHost(), entra.Cloud(name).LoginHost()
 	if own == "" || given == "" || own == given {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, name, fmt.Sprintf("the issuer is in the cloud %s, and the client secret would be used in another: remove this", parsed.Cloud))}
+	return field.ErrorList{field.Invalid(path, name, fmt.Sprintf("the issuer is in the cloud %s, and the client secret would be used in another: remove this", cloud))}
 }
 
 // sharedTenant is what stands in the place of a tenant's id in the URL of an endpoint
@@ -115,11 +114,15 @@ func entraTenant(issuer apiserver.Issuer, spec *v1alpha1.Entra) string {
 }
 
 // graphCloud is the national cloud in which Graph is asked, empty if nobody says.
-func graphCloud(issuer apiserver.Issuer, spec *v1alpha1.Entra) entra.Cloud {
-	if spec.Graph.Cloud != "" {
-		return entra.Cloud(spec.Graph.Cloud)
-	}
-	parsed, _ := entra.ParseIssuer(issuer.URL, issuer.DiscoveryURL)
+func graphCloud(issuer apiserver.Issuer, policy *v1alpha1.IssuerPolicySpec) entra.Cloud {
+	return cmp.Or(entra.Cloud(policy.Entra.Graph.Cloud), issuerCloud(issuer, &policy.Keys))
+}
+
+// issuerCloud is the national cloud that an issuer is in, empty if its URLs do not tell.
+// The v1 issuer is that of two: then the URL that the keys come from tells which, and a
+// file does not.
+func issuerCloud(issuer apiserver.Issuer, keys *v1alpha1.Keys) entra.Cloud {
+	parsed, _ := entra.ParseIssuer(issuer.URL, cmp.Or(issuer.DiscoveryURL, keys.JWKSURL, keys.JWKSFile, keys.JWKS))
 	return parsed.Cloud
 }
 

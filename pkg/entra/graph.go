@@ -20,6 +20,9 @@ const (
 	// maxLookups is how many lookups may be under way: users who come all at once
 	// must not become Graph's load.
 	maxLookups = 16
+	// maxUnknownCached bounds CacheTTL for a principal that is not known: one that has just
+	// been made may not be found everywhere yet.
+	maxUnknownCached = 10 * time.Second
 	// maxCached is how many answers are kept. Each is of somebody with more groups than
 	// fit into a token: of 300 it takes 20 KB, of 11,000, which is the most, 700 KB.
 	maxCached = 1024
@@ -45,7 +48,8 @@ type GraphConfig struct {
 	// SecurityEnabledOnly asks for security groups alone. Otherwise the answer also
 	// has Microsoft 365 groups, distribution lists and directory roles.
 	SecurityEnabledOnly bool
-	// CacheTTL is how long an answer may be used again. 0 means never.
+	// CacheTTL is how long an answer may be used again. 0 means never. That there is no
+	// such principal is remembered for 10 seconds at most.
 	CacheTTL time.Duration
 }
 
@@ -176,7 +180,11 @@ func (g *Graph) lookup(ctx context.Context, who principal) (answer, error) {
 	}
 	found, err := g.ask(ctx, who)
 	if err == nil && g.cache != nil {
-		g.cache.Add(who, found, g.config.CacheTTL)
+		ttl := g.config.CacheTTL
+		if !found.known {
+			ttl = min(ttl, maxUnknownCached)
+		}
+		g.cache.Add(who, found, ttl)
 	}
 	return found, err
 }

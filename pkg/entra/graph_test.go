@@ -223,17 +223,40 @@ func TestAnswersAreCached(t *testing.T) {
 
 	server.AddUser(jane, viewers)
 	server.AddUser(nobody, viewers)
-	clock.pass(time.Minute)
-	expectGroups(t, graph, jane, admins, mailing)
-	expectGroups(t, graph, strings.ToUpper(jane), admins, mailing)
+	clock.pass(10 * time.Second)
 	expectUnknown()
 	if graphRequests := server.Requests().Graph; graphRequests != 2 {
-		t.Errorf("expected 2 requests within the TTL, got %d", graphRequests)
+		t.Errorf("expected 2 requests within ten seconds, got %d", graphRequests)
+	}
+
+	// Whoever has just been made is not found everywhere at once.
+	clock.pass(time.Nanosecond)
+	expectGroups(t, graph, nobody, viewers)
+	clock.pass(50*time.Second - time.Nanosecond)
+	expectGroups(t, graph, jane, admins, mailing)
+	expectGroups(t, graph, strings.ToUpper(jane), admins, mailing)
+	if graphRequests := server.Requests().Graph; graphRequests != 3 {
+		t.Errorf("expected 3 requests within the TTL, got %d", graphRequests)
 	}
 
 	clock.pass(time.Nanosecond)
 	expectGroups(t, graph, jane, viewers)
-	expectGroups(t, graph, nobody, viewers)
+}
+
+// Graph closes connections that nobody uses, and may do so just when a lookup is sent.
+func TestALookupThatMeetsAClosedConnectionIsRepeated(t *testing.T) {
+	server := startServer(t)
+	graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: server.Transport()})
+	var first atomic.Value
+	server.AnswerGraph(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !first.CompareAndSwap(nil, r.RemoteAddr) && first.Load() == r.RemoteAddr {
+			panic(http.ErrAbortHandler)
+		}
+		server.Genuine(w, r)
+	}))
+	expectGroups(t, graph, jane, admins, mailing)
+	expectGroups(t, graph, joe)
+	expectRequests(t, server, entratest.Requests{Discovery: 1, Token: 1, Graph: 3})
 }
 
 func TestUsersAndServicePrincipalsAreCachedApart(t *testing.T) {

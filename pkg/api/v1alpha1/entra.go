@@ -43,8 +43,8 @@ const (
 // many of them for a token. The URLs are the webhook's own; no token names one.
 type Graph struct {
 	// Cloud is the national cloud of the tenant: Public, USGovernment,
-	// USGovernmentDoD or China. Default: as document 1's issuer and discoveryURL say;
-	// USGovernmentDoD cannot be told by them.
+	// USGovernmentDoD or China. Default: as the URLs of the issuer and of its keys say,
+	// which cannot tell USGovernmentDoD. Required where they do not say.
 	Cloud string `json:"cloud,omitempty"`
 	// ClientID is the application as which the webhook signs in to the tenant. It
 	// needs the application permissions GroupMember.Read.All and User.ReadBasic.All, and
@@ -62,7 +62,8 @@ type Graph struct {
 	// true; never nil in a Config.
 	SecurityEnabledOnly *bool `json:"securityEnabledOnly,omitempty"`
 	// CacheTTL is how long an answer is remembered, and so for how long a change of
-	// membership may go unseen; 0 is not at all. Default 5m; never nil in a Config.
+	// membership may go unseen; 0 is not at all. That somebody is not known is remembered
+	// for 10s at most. Default 5m; never nil in a Config.
 	CacheTTL *metav1.Duration `json:"cacheTTL,omitempty"`
 	// OnFailure says what becomes of a token while Graph cannot tell. Default Deny.
 	OnFailure GraphFailure `json:"onFailure,omitempty"`
