@@ -24,6 +24,7 @@ func TestEmailVerified(t *testing.T) {
 	requiredEdov := spec(v1alpha1.EmailVerifiedRequired, "xms_edov")
 	ifPresent := spec(v1alpha1.EmailVerifiedIfPresent, "email_verified")
 	ifPresentEdov := spec(v1alpha1.EmailVerifiedIfPresent, "xms_edov")
+	requiredOther := spec(v1alpha1.EmailVerifiedRequired, "verified")
 	ignored := spec(v1alpha1.EmailVerifiedIgnored, "email_verified")
 	for _, test := range []struct {
 		name     string
@@ -53,6 +54,11 @@ func TestEmailVerified(t *testing.T) {
 		{"any other text is not true", bySub, requiredEdov, `,"xms_edov":"TRUE"`, reason.EmailNotVerified, notABool},
 		{"nothing is said of the domain's owner", bySub, requiredEdov, `,"email_verified":true`, reason.EmailNotVerified, missing},
 		{"a list is not true", bySub, requiredEdov, `,"xms_edov":["true"]`, reason.EmailNotVerified, notABool},
+
+		{"another issuer's own claim", bySub, requiredOther, `,"verified":true`, "", ""},
+		{"another issuer's own claim as text", bySub, requiredOther, `,"verified":"true"`, reason.EmailNotVerified, notABool},
+		{"another issuer's own claim as a number", bySub, requiredOther, `,"verified":1`, reason.EmailNotVerified, notABool},
+		{"another issuer's own claim as a number in text", bySub, requiredOther, `,"verified":"1"`, reason.EmailNotVerified, notABool},
 
 		{"if present and missing", byEmail, ifPresent, ``, "", ""},
 		{"if present and true", byEmail, ifPresent, `,"email_verified":true`, "", ""},

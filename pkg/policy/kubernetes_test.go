@@ -225,6 +225,10 @@ func TestLiveness(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nobody lets in where there is nobody to ask", func(t *testing.T) {
+		got := decide(t, compiled(t, policy.Config{Policy: signature}), podBound)
+		got.expect(t, reason.LivenessUnavailable, "there is nobody to ask")
+	})
 	t.Run("nobody is asked about a token that enforcement would refuse anyway", func(t *testing.T) {
 		asked := &cluster{problem: "the pod is gone"}
 		spec := audited(asking(v1alpha1.LivenessFailureDeny))

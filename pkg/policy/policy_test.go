@@ -1,11 +1,14 @@
 package policy_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/validation"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
@@ -144,3 +147,49 @@ func TestRefusalsRepeatABoundedPartOfAnExpressionsError(t *testing.T) {
 		})
 	}
 }
+
+// The policy's own checks come first, the cheap ones before the others, and the
+// question to another cluster comes last. Their names are what an explanation shows.
+func TestTheOrderOfChecks(t *testing.T) {
+	hour := &metav1.Duration{Duration: time.Hour}
+	verified := v1alpha1.IssuerPolicySpec{Token: v1alpha1.Token{MaxLifetime: hour}, EmailVerified: v1alpha1.EmailVerifiedRequired}
+	github, entra, cluster := verified, verified, verified
+	github.GitHubActions = &v1alpha1.GitHubActions{Allow: []v1alpha1.GitHubActionsRule{{Owner: "octo"}}}
+	entra.Entra = &v1alpha1.Entra{}
+	cluster.Kubernetes = &v1alpha1.Kubernetes{ClusterName: "build", Liveness: v1alpha1.LivenessTokenReview}
+	const (
+		before    = "token.maxLifetime, emailVerified, "
+		document1 = "username, groups, uid, extra, required claims, claimValidationRules, "
+		user      = "userValidationRules, reservedNames"
+	)
+	for _, test := range []struct {
+		name   string
+		policy v1alpha1.IssuerPolicySpec
+		claims string
+		checks string
+	}{
+		{"none of its own", v1alpha1.IssuerPolicySpec{}, ``, document1 + user},
+		{"GitHub Actions", github, `,"repository_owner":"octo"`, before + "githubActions.allow, " + document1 + "added groups and extras, " + user},
+		{"GitHub Actions, only audited", audited(github), `,"repository_owner":"octo"`, before + "githubActions.allow, " + document1 + user},
+		{"Entra ID", entra, ``, before + "entra.tenantIDs, entra.clientIDs, entra.appOnlyTokens, entra.groupOverage, " + document1 + user},
+		{"another cluster", cluster, `,"kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"deployer","uid":"u"}}`,
+			before + "kubernetes.allow, " + document1 + "added groups and extras, " + user + ", kubernetes.liveness"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := compiled(t, policy.Config{Policy: test.policy, EntraTenant: tenant, Liveness: alwaysAlive{}})
+			got := decide(t, p, `{"sub":"system:serviceaccount:ci:deployer","iat":0,"exp":60,"email_verified":true`+test.claims+`}`)
+			got.expect(t, "", "")
+			var checks []string
+			for _, step := range got.steps {
+				checks = append(checks, step.Check)
+			}
+			if diff := cmp.Diff(test.checks, strings.Join(checks, ", ")); diff != "" {
+				t.Errorf("expected -, got +\n%s", diff)
+			}
+		})
+	}
+}
+
+type alwaysAlive struct{}
+
+func (alwaysAlive) Check(context.Context, string, []string, string) (string, error) { return "", nil }

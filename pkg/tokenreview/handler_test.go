@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -517,7 +516,6 @@ func TestAnAudienceAskedAboutTwiceIsAnsweredOnce(t *testing.T) {
 	if !strings.Contains(answer.Body.String(), `"audiences":["extra","cluster"]`) {
 		t.Errorf("expected each audience once, got %s", answer.Body)
 	}
-	_ = fmt.Sprint
 }
 
 func TestClaimsThatAreMissingLeaveATokenUndecided(t *testing.T) {
