@@ -2,6 +2,7 @@ package tokenreview_test
 
 import (
 	"encoding/json"
+	"iter"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -12,19 +13,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 
 	"tokenreview.dev/webhook/internal/acceptance"
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
-// All acceptance cases decide as written, through the HTTP endpoint, and as
-// kube-apiserver's own authenticator decides, as far as it has an opinion.
-func TestAcceptanceCases(t *testing.T) {
+// acceptanceCases starts the issuers of the acceptance cases and makes a reviewer of
+// their configurations, all in one.
+func acceptanceCases(t *testing.T) ([]acceptance.Case, acceptance.Issuers, *tokenreview.Reviewer, *config.Config) {
+	t.Helper()
 	cases, err := acceptance.Cases()
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +41,13 @@ func TestAcceptanceCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	reviewer, loaded := newReviewer(t, data)
+	return cases, running, reviewer, loaded
+}
+
+// All acceptance cases decide as written, through the HTTP endpoint, and as
+// kube-apiserver's own authenticator decides, as far as it has an opinion.
+func TestAcceptanceCases(t *testing.T) {
+	cases, running, reviewer, loaded := acceptanceCases(t)
 	theirs := upstream(t, loaded)
 	s := &served{handler: tokenreview.NewHandler(reviewer, slog.New(slog.DiscardHandler))}
 	for _, c := range cases {
@@ -49,6 +61,77 @@ func TestAcceptanceCases(t *testing.T) {
 				}
 				compareAcceptance(t, c, &answer, theirs, signed)
 			})
+		}
+	}
+}
+
+// Whatever an acceptance case comes to is counted under the same word.
+func TestAcceptanceCasesAreCountedByTheirReasons(t *testing.T) {
+	cases, running, built, _ := acceptanceCases(t)
+	registry := prometheus.NewRegistry()
+	reviewer := tokenreview.NewReviewer(built.Rules(), tokenreview.NewMetrics(registry))
+	type label struct{ issuer, reason string }
+	reviews, would, codes := map[label]float64{}, map[label]float64{}, map[reason.Code]bool{}
+	for _, c := range cases {
+		for _, token := range c.Tokens(time.Now()) {
+			reviewer.Review(t.Context(), running.Sign(c, token), nil, nil)
+			counted := label{c.IssuerName, reason.Allowed}
+			switch {
+			case token.Refusal.Code == reason.IssuerUnknown:
+				counted = label{"-", string(reason.IssuerUnknown)}
+			case !token.Accepted():
+				counted.reason = string(token.Refusal.Code)
+			}
+			reviews[counted]++
+			codes[token.Refusal.Code] = true
+			if token.WouldRefuse != "" {
+				would[label{c.IssuerName, string(token.WouldRefuse)}]++
+			}
+		}
+	}
+	for _, code := range []reason.Code{
+		reason.LifetimeTooLong, reason.EmailNotVerified, reason.RepositoryNotAllowed, reason.TenantNotAllowed, reason.ClientNotAllowed,
+		reason.AppOnlyToken, reason.GroupOverage, reason.ServiceAccountNotAllowed, reason.ClaimRuleFailed, reason.UserRuleFailed,
+	} {
+		if !codes[code] {
+			t.Errorf("no acceptance case is about %s", code)
+		}
+	}
+	for metric, want := range map[string]map[label]float64{"tokenreview_reviews_total": reviews, "tokenreview_would_refuse_total": would} {
+		got := map[label]float64{}
+		for labels, value := range counters(t, registry, metric) {
+			got[label{labels["issuer"], labels["reason"]}] = value
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: expected -, got +\n%s", metric, diff)
+		}
+	}
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+		t.Errorf("expected metrics as Prometheus wants them, got %v, %v", problems, err)
+	}
+}
+
+// counters yields the labels and the value of each counter of a metric.
+func counters(t *testing.T, registry *prometheus.Registry, metric string) iter.Seq2[map[string]string, float64] {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(map[string]string, float64) bool) {
+		for _, family := range families {
+			if family.GetName() != metric {
+				continue
+			}
+			for _, one := range family.GetMetric() {
+				labels := map[string]string{}
+				for _, pair := range one.GetLabel() {
+					labels[pair.GetName()] = pair.GetValue()
+				}
+				if !yield(labels, one.GetCounter().GetValue()) {
+					return
+				}
+			}
 		}
 	}
 }

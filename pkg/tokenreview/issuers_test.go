@@ -6,14 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	authenticationv1 "k8s.io/api/authentication/v1"
 
-	"tokenreview.dev/webhook/internal/acceptance"
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/tokenreview"
@@ -145,79 +141,5 @@ func TestEntraIssuersOfEveryCloudDecideAlike(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// Whatever an acceptance case comes to is counted under the same word.
-func TestAcceptanceCasesAreCountedByTheirReasons(t *testing.T) {
-	cases, err := acceptance.Cases()
-	if err != nil {
-		t.Fatal(err)
-	}
-	running := acceptance.StartIssuers(cases)
-	t.Cleanup(running.Close)
-	data, err := acceptance.Configuration(cases, running)
-	if err != nil {
-		t.Fatal(err)
-	}
-	built, _ := newReviewer(t, data)
-	registry := prometheus.NewRegistry()
-	reviewer := tokenreview.NewReviewer(built.Rules(), tokenreview.NewMetrics(registry))
-	type label struct{ issuer, reason string }
-	reviews, would, codes := map[label]float64{}, map[label]float64{}, map[reason.Code]bool{}
-	for _, c := range cases {
-		for _, token := range c.Tokens(time.Now()) {
-			reviewer.Review(t.Context(), running.Sign(c, token), nil, nil)
-			counted := label{c.IssuerName, reason.Allowed}
-			switch {
-			case token.Refusal.Code == reason.IssuerUnknown:
-				counted = label{"-", string(reason.IssuerUnknown)}
-			case !token.Accepted():
-				counted.reason = string(token.Refusal.Code)
-			}
-			reviews[counted]++
-			codes[token.Refusal.Code] = true
-			if token.WouldRefuse != "" {
-				would[label{c.IssuerName, string(token.WouldRefuse)}]++
-			}
-		}
-	}
-	for _, code := range []reason.Code{
-		reason.LifetimeTooLong, reason.EmailNotVerified, reason.RepositoryNotAllowed, reason.TenantNotAllowed, reason.ClientNotAllowed,
-		reason.AppOnlyToken, reason.GroupOverage, reason.ServiceAccountNotAllowed, reason.ClaimRuleFailed, reason.UserRuleFailed,
-	} {
-		if !codes[code] {
-			t.Errorf("no acceptance case is about %s", code)
-		}
-	}
-	for metric, want := range map[string]map[label]float64{"tokenreview_reviews_total": reviews, "tokenreview_would_refuse_total": would} {
-		families, err := registry.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[label]float64{}
-		for _, family := range families {
-			if family.GetName() != metric {
-				continue
-			}
-			for _, one := range family.GetMetric() {
-				var l label
-				for _, pair := range one.GetLabel() {
-					switch pair.GetName() {
-					case "issuer":
-						l.issuer = pair.GetValue()
-					case "reason":
-						l.reason = pair.GetValue()
-					}
-				}
-				got[l] = one.GetCounter().GetValue()
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: expected -, got +\n%s", metric, diff)
-		}
-	}
-	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
-		t.Errorf("expected metrics as Prometheus wants them, got %v, %v", problems, err)
 	}
 }
