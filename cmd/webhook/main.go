@@ -45,8 +45,10 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 func newCommand() *cobra.Command {
+	ver, _ := build()
 	cmd := &cobra.Command{
 		Use:           "webhook",
+		Version:       ver,
 		Short:         "Answer Kubernetes TokenReviews for JWTs of the issuers you trust",
 		SilenceUsage:  true,
 		SilenceErrors: true,

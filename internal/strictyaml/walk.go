@@ -67,6 +67,8 @@ func remedy(t reflect.Type, got, path string) string {
 		return ": give one value here, and another rule for each of the others"
 	case got == aList:
 		return ": give one value"
+	case got == aMapping && strings.HasSuffix(path, ".jwks"):
+		return ": write it as text, with | before it or in quotes"
 	// A type of its own is an enumeration, of which neither is a member in quotes.
 	case (got == aNumber || got == aBoolean) && t.PkgPath() == "":
 		return ": put it in quotes"

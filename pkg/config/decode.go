@@ -16,6 +16,9 @@ type decodedFile struct {
 	authentication decoded[apiserver.AuthenticationConfiguration]
 	policies       []decoded[v1alpha1.IssuerPolicy]
 	webhook        decoded[v1alpha1.WebhookConfiguration]
+	// incomplete is whether there is a document of which is not known what it says: it
+	// may be a policy.
+	incomplete bool
 }
 
 // decoded is a document and what it says: nil where it could not be decoded.
@@ -50,6 +53,7 @@ func decodeDocuments(name string, data []byte) (decodedFile, []*document) {
 func (f *decodedFile) add(d *document) bool {
 	kind := d.Read()
 	if kind == nil {
+		f.incomplete = f.incomplete || len(d.Errors()) > 0
 		return len(d.Errors()) > 0
 	}
 	d.RefuseEmpty()
@@ -63,6 +67,7 @@ func (f *decodedFile) add(d *document) bool {
 	case kind.Kind == kindAuthentication && strings.HasPrefix(kind.APIVersion, groupAuthentication+"/"):
 		d.AddErrorAt("kind", "only document 1 may be an AuthenticationConfiguration, kube-apiserver would not see this one: move its jwt entries there")
 	default:
+		f.incomplete = true
 		d.AddKindError(wantOwnKind)
 	}
 	return true

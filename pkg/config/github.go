@@ -15,10 +15,10 @@ import (
 // run a workflow that gets a token for any audience, so such an issuer lets everyone on
 // GitHub in. An allow list that is only recorded restricts nobody.
 //
-// It waits until document 1 and the policies are sound: the restriction may be what
-// is misspelt.
+// It waits until document 1 and the policies are sound, and nothing is unreadable: the
+// restriction may be what is misspelt.
 func reportOpenGitHubIssuers(file decodedFile, compiler authenticationcel.Compiler) {
-	if !file.authentication.sound() {
+	if !file.authentication.sound() || file.incomplete {
 		return
 	}
 	for _, policy := range file.policies {
