@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +39,8 @@ What is there and still good is kept, so it is safe to run again. What is there
 but unusable is an error that says which file and what to do.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// It takes milliseconds, and cut short it would leave private keys behind.
+			signal.Ignore(os.Interrupt, syscall.SIGTERM)
 			results, err := certs.Init(opts)
 			if err != nil {
 				return err

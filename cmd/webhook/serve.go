@@ -104,14 +104,14 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	if err != nil {
 		return err
 	}
-	watching, stop := context.WithCancel(ctx)
+	watching, stopWatching := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		reload.watch(watching, loaded.Digest)
 	}()
 	err = listening.Run(ctx)
-	stop()
+	stopWatching()
 	<-done
 	return err
 }

@@ -99,12 +99,12 @@ func (f Flags) algorithms() ([]string, error) {
 
 // parse reads kube-apiserver's command line as pflag does, and keeps what says
 // something here. It does not know which other flags are followed by a value. That
-// is no matter unless such a value looks like a flag.
+// is no matter unless such a value looks like a flag, or may turn out to be one.
 func parse(words []string) (Flags, error) {
 	flags := Flags{}
 	for i := 0; i < len(words); i++ {
 		if isReference(words[i]) {
-			return nil, fmt.Errorf("%q: an environment variable of the container is a whole argument, which may be any flag: write its value there in a copy of the manifest", words[i])
+			return nil, fmt.Errorf("%q: an environment variable of the container is a whole argument, and may be any flag as well as the value of the one before: write its value there in a copy of the manifest", words[i])
 		}
 		word, isFlag := strings.CutPrefix(words[i], "--")
 		if !isFlag {

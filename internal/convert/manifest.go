@@ -68,7 +68,7 @@ func ReadManifest(data []byte) (Flags, Files, error) {
 	anyNamed := slices.ContainsFunc(pods, func(p pod) bool { return slices.ContainsFunc(p.Containers, container.isNamed) })
 	for _, pod := range pods {
 		for _, container := range pod.Containers {
-			if anyNamed && !container.isNamed() {
+			if anyNamed && !container.isNamed() && !container.isProgram() {
 				continue // What it has to do with kube-apiserver is something else.
 			}
 			words, err := container.arguments()
@@ -135,6 +135,11 @@ func podsOf(data json.RawMessage) ([]pod, error) {
 // isNamed reports whether the container is called what everybody calls that of the API
 // server.
 func (c container) isNamed() bool { return c.Name == kubeAPIServer }
+
+// isProgram reports whether kube-apiserver is the program that the container runs.
+func (c container) isProgram() bool {
+	return len(c.Command) > 0 && path.Base(c.Command[0]) == kubeAPIServer || len(c.Command) == 0 && len(c.Args) > 0 && path.Base(c.Args[0]) == kubeAPIServer
+}
 
 // arguments are the words after kube-apiserver in the container's command line, not
 // nil if it runs that. Something else may start it, such as go-runner.

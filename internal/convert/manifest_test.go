@@ -79,6 +79,7 @@ func TestManifests(t *testing.T) {
 		{"a flag that kube-apiserver does not have", pod + "  - {command: [kube-apiserver, --oidc-required-claims=a=b]}", "\"--oidc-required-claims\": kube-apiserver has no such flag"},
 		{"a flag without its value", pod + "  - {command: [kube-apiserver, --oidc-client-id]}", "--oidc-client-id: its value is missing"},
 		{"several API servers that differ", pod + "  - {command: [kube-apiserver, --oidc-client-id=k]}\n---\n" + pod + "  - {command: [kube-apiserver, --oidc-client-id=l]}", "several API servers in it have different flags"},
+		{"several API servers that differ, one by another name", pod + "  - {name: kube-apiserver, command: [kube-apiserver, --oidc-client-id=k]}\n---\n" + pod + "  - {name: apiserver, command: [/usr/bin/kube-apiserver, --oidc-client-id=l]}", "several API servers in it have different flags"},
 		{"one of several API servers without flags", pod + "  - {command: [kube-apiserver]}\n---\n" + pod + "  - {command: [kube-apiserver, --oidc-client-id=l]}", "several API servers in it have different flags"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

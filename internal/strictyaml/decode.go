@@ -56,8 +56,8 @@ func (d *Document) Explain(refusal error, t reflect.Type, decode func(text []byt
 	}
 }
 
-// RefuseNulls adds an error for every null in a document that has not been decoded
-// yet, and for every name that YAML takes for a boolean, but for those in mappings with the names given, where null means something. To
+// RefuseNulls adds an error for every name that YAML takes for a boolean in a document
+// that has not been decoded yet, and for every null but for those in mappings with the names given, where null means something. To
 // the decoders null is as good as absent, so that a restriction of which all values
 // are commented out would restrict nobody.
 func (d *Document) RefuseNulls(allowed ...string) {

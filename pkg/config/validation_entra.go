@@ -68,6 +68,9 @@ func validateEntraIssuer(policy *v1alpha1.IssuerPolicySpec, issuer apiserver.Iss
 	if len(spec.TenantIDs) > 0 && !slices.ContainsFunc(spec.TenantIDs, func(id string) bool { return strings.EqualFold(id, tenant) }) {
 		errs = append(errs, field.Invalid(path.Child("tenantIDs"), spec.TenantIDs, fmt.Sprintf("none of these is %s, the tenant in the issuer: every token would be refused", tenant)))
 	}
+	if parsed, _ := entra.ParseIssuer(issuer.URL, ""); parsed.B2C && spec.AppOnlyTokens != v1alpha1.AppOnlyTokensAllow {
+		errs = append(errs, field.Required(path.Child("appOnlyTokens"), "tokens of Azure AD B2C do not tell whether a user had a part in them: set Allow, and say in document 1 who may come in, by a claimValidationRules entry over tfp or azp for example"))
+	}
 	if spec.Graph != nil && graphCloud(issuer, policy) == "" {
 		errs = append(errs, field.Required(path.Child("graph", "cloud"), fmt.Sprintf("the issuer %q does not say in which national cloud it is: choose one of %q", issuer.URL, cloudNames())))
 	}

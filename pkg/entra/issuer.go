@@ -12,6 +12,10 @@ type Issuer struct {
 	Tenant string
 	// Cloud is where the tenant is, or "" where the URL does not tell.
 	Cloud Cloud
+	// B2C is whether it is Azure AD B2C, whose tokens do not tell whether a user had a
+	// part in them: people, too, have their oid as sub, and applications scopes
+	// (https://learn.microsoft.com/azure/active-directory-b2c/client-credentials-grant-flow).
+	B2C bool
 }
 
 // ParseIssuer reads the iss of Entra tokens: of v2
@@ -40,15 +44,15 @@ func ParseIssuer(issuerURL, discoveryURL string) (Issuer, bool) {
 			cloud, _ = issuerCloud(strings.ToLower(discovery.Host))
 		}
 	}
-	path := issuer.Path
-	if isB2C(host) {
+	path, b2c := issuer.Path, isB2C(host)
+	if b2c {
 		path = strings.TrimPrefix(path, "/tfp/")
 	}
 	tenant, ok := firstSegmentGUID(path)
 	if !ok {
 		return Issuer{}, false
 	}
-	return Issuer{Tenant: tenant, Cloud: cloud}, true
+	return Issuer{Tenant: tenant, Cloud: cloud, B2C: b2c}, true
 }
 
 // ParseTenant returns the tenant, in lower case, of an issuer that somebody who

@@ -9,6 +9,9 @@ import (
 func TestParseIssuer(t *testing.T) {
 	const tenant = "de5169f1-9a13-45fe-a4cf-07feee258b7f"
 	of := func(cloud entra.Cloud) *entra.Issuer { return &entra.Issuer{Tenant: tenant, Cloud: cloud} }
+	b2c := func(cloud entra.Cloud) *entra.Issuer {
+		return &entra.Issuer{Tenant: tenant, Cloud: cloud, B2C: true}
+	}
 	for name, test := range map[string]struct {
 		issuer, discovery string
 		expected          *entra.Issuer
@@ -29,9 +32,9 @@ func TestParseIssuer(t *testing.T) {
 		"v2 whatever the discovery URL":                {"https://login.microsoftonline.com/" + tenant + "/v2.0", "https://login.microsoftonline.us/x", of(entra.CloudPublic)},
 		"an external tenant by name":                   {"https://contoso.ciamlogin.com/" + tenant + "/v2.0", "", of(entra.CloudPublic)},
 		"an external tenant by id":                     {"https://" + tenant + ".ciamlogin.com/" + tenant + "/v2.0", "", of(entra.CloudPublic)},
-		"B2C":                                          {"https://contoso.b2clogin.com/" + tenant + "/v2.0/", "", of(entra.CloudPublic)},
-		"B2C with its policy":                          {"https://contoso.b2clogin.com/tfp/" + tenant + "/b2c_1_signin/v2.0/", "", of(entra.CloudPublic)},
-		"B2C in China":                                 {"https://contoso.b2clogin.cn/" + tenant + "/v2.0/", "", of(entra.CloudChina)},
+		"B2C":                                          {"https://contoso.b2clogin.com/" + tenant + "/v2.0/", "", b2c(entra.CloudPublic)},
+		"B2C with its policy":                          {"https://contoso.b2clogin.com/tfp/" + tenant + "/b2c_1_signin/v2.0/", "", b2c(entra.CloudPublic)},
+		"B2C in China":                                 {"https://contoso.b2clogin.cn/" + tenant + "/v2.0/", "", b2c(entra.CloudChina)},
 		"a host and a tenant in capitals":              {"https://LOGIN.MicrosoftOnline.COM/DE5169F1-9A13-45FE-A4CF-07FEEE258B7F/v2.0", "", of(entra.CloudPublic)},
 		"a host that goes on":                          {"https://login.microsoftonline.com.evil.example/" + tenant + "/v2.0", "", nil},
 		"a host that ends like an external tenant's":   {"https://evilciamlogin.com/" + tenant + "/v2.0", "", nil},

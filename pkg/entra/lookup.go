@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/resend"
 )
 
 const (
@@ -95,9 +96,7 @@ func (g *Graph) post(ctx context.Context, who principal, token string) (graphRes
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", userAgent)
-	// A lookup changes nothing. An empty list is not sent, and says to net/http that it may
-	// ask once more where a kept connection turns out to be closed.
-	request.Header["Idempotency-Key"] = nil
+	resend.Once(request)
 	response, err := g.client.Do(request)
 	if err != nil {
 		return graphResponse{connected: connected.Load()}, err

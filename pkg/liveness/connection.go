@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/resend"
 )
 
 const (
@@ -30,9 +31,10 @@ const (
 	// 64 KiB.
 	maxAnswerBytes = 256 << 10
 	connectTimeout = 3 * time.Second
-	// maxConnections is for a cluster without HTTP/2, where each question takes one: more
-	// than what one account may have under way, or that would keep the others out.
-	maxConnections = 4 * maxQuestionsPerSubject
+	// maxConnections is more than the questions that one account may have under way, or
+	// without HTTP/2, where each takes a connection, that would keep the others out. With
+	// HTTP/2 one is enough, but a crowd that comes all at once makes as many.
+	maxConnections = 2 * maxQuestionsPerSubject
 	// recently is for how long after a connection was closed the API server is taken to
 	// be there: whoever asked on it may have reached a limit that is still to be felt.
 	recently = questionTimeout
@@ -73,6 +75,7 @@ func (c *cluster) review(ctx context.Context, token string, audiences []string) 
 		return nil, &failure{err: err, everyToken: true}
 	}
 	status, err := connection.review(ctx, token, audiences)
+	c.leave(connection)
 	if err != nil {
 		return nil, fmt.Errorf("API server %s (kubeconfig %s): %w", connection.kubeconfig.server.Host, c.path, err)
 	}
@@ -99,6 +102,16 @@ func (c *cluster) connect() (*connection, error) {
 	}
 	c.current = connection
 	return connection, nil
+}
+
+// leave closes what nobody uses of a connection that has been replaced while it was
+// asked on: it would count as one that stands for as long as it is kept.
+func (c *cluster) leave(used *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current != used {
+		used.client.CloseIdleConnections()
+	}
 }
 
 func (c *cluster) closeIdleConnections() {
@@ -138,7 +151,7 @@ func newConnection(kubeconfig *kubeconfig, standing *standing) (*connection, err
 			Proxy:                  proxy,
 			DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
 			DialTLSContext:         dialer.dial,
-			TLSClientConfig:        tlsConfig, // of a proxy
+			TLSClientConfig:        tlsConfig, // of an API server behind a proxy
 			TLSHandshakeTimeout:    connectTimeout,
 			IdleConnTimeout:        90 * time.Second,
 			MaxConnsPerHost:        maxConnections,
@@ -175,9 +188,7 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 	if bearer := c.kubeconfig.client.BearerToken; bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+bearer)
 	}
-	// A review changes nothing. An empty list is not sent, and says to net/http that it may
-	// ask once more where a kept connection turns out to be closed.
-	request.Header["Idempotency-Key"] = nil
+	resend.Once(request)
 	before := c.dialer.ended()
 	response, err := c.client.Do(request)
 	if err != nil && !connected.Load() {

@@ -111,26 +111,13 @@ func appOnlySign(claims *issuers.Claims) string {
 	}
 	object, objectErr := claims.String("oid")
 	subject, subjectErr := claims.String("sub")
-	if objectErr == nil && subjectErr == nil && object != "" && object == subject && !isOfUserOfB2C(claims) {
+	if objectErr == nil && subjectErr == nil && object != "" && object == subject {
 		return "oid is sub"
 	}
 	if (claims.Has("azpacr") || claims.Has("appidacr")) && !claims.Has("scp") {
 		return "it is an access token without scp"
 	}
 	return ""
-}
-
-// isOfUserOfB2C reports whether a token whose subject is its own object has a user
-// all the same: Azure AD B2C gives people their object as subject as well. Their
-// access tokens have scopes, which those of applications never have; their ID tokens
-// name the policy that they signed in by, and no client
-// (https://learn.microsoft.com/azure/active-directory-b2c/tokens-overview).
-func isOfUserOfB2C(claims *issuers.Claims) bool {
-	if scopes, err := claims.String("scp"); err == nil && scopes != "" {
-		return true
-	}
-	signedIn := claims.Has("tfp") || claims.Has("acr")
-	return signedIn && !claims.Has("azp") && !claims.Has("appid")
 }
 
 func lowerAll(texts []string) []string {

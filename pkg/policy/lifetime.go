@@ -31,14 +31,13 @@ func (l lifetime) check(_ context.Context, r *review) reason.Refusal {
 	if err != nil || !present {
 		return refuse(fmt.Sprintf("the token does not say when it expires (exp), and token.maxLifetime is %s", l.longest))
 	}
-	if now := l.now(); issued.After(now.Add(issuedAtLeeway)) {
-		if left := expiry.Sub(now).Truncate(time.Second); left > l.longest {
-			return refuse(fmt.Sprintf("the token is valid for another %s (its iat lies ahead), and token.maxLifetime is %s", left, l.longest))
-		}
+	from := "exp - iat"
+	if now := l.now().Truncate(time.Second); issued.After(now.Add(issuedAtLeeway)) {
+		issued, from = now, "from now, as its iat lies ahead"
 	}
 	lived := expiry.Sub(issued)
 	if lived > l.longest {
-		return refuse(fmt.Sprintf("the token is valid for %s (exp - iat), and token.maxLifetime is %s", lived, l.longest))
+		return refuse(fmt.Sprintf("the token is valid for %s (%s), and token.maxLifetime is %s", lived, from, l.longest))
 	}
 	if r.traced {
 		r.note = fmt.Sprintf("%s of at most %s", lived, l.longest)

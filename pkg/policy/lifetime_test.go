@@ -30,7 +30,7 @@ func TestMaxLifetime(t *testing.T) {
 		{"without exp it never ends", `{"sub":"jane","iat":1000}`, reason.LifetimeTooLong, "does not say when it expires (exp)"},
 		{"issued a minute ahead, by another clock", `{"sub":"jane","iat":2060,"exp":5660}`, "", ""},
 		{"issued more than a minute ahead, and over within the limit", `{"sub":"jane","iat":2061,"exp":5600}`, "", ""},
-		{"issued ahead, and good for longer from now", `{"sub":"jane","iat":2061,"exp":5601}`, reason.LifetimeTooLong, "the token is valid for another 1h0m1s (its iat lies ahead), and token.maxLifetime is 1h0m0s"},
+		{"issued ahead, and good for longer from now", `{"sub":"jane","iat":2061,"exp":5601}`, reason.LifetimeTooLong, "the token is valid for 1h0m1s (from now, as its iat lies ahead), and token.maxLifetime is 1h0m0s"},
 		{"issued in ten years, for an hour", `{"sub":"jane","iat":315362000,"exp":315365600}`, reason.LifetimeTooLong, "its iat lies ahead"},
 		{"issued after it expires", `{"sub":"jane","iat":9000,"exp":5601}`, reason.LifetimeTooLong, "its iat lies ahead"},
 	} {
