@@ -22,6 +22,6 @@
 // has to mend the others.
 //
 // Read it in this order: checker.go, slots.go, verdict.go, connection.go, dial.go,
-// kubeconfig.go. Each Checker has its own kubeconfig, connections and memory; no
-// cluster ever waits for another.
+// failure.go, kubeconfig.go. Each Checker has its own kubeconfig, connections and
+// memory; no cluster ever waits for another.
 package liveness
