@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // The scripts of testdata/graph find in their folder a configuration with the
-// overage of groups resolved, entra.yaml, and tokens of people. Microsoft's hosts
+// overage of groups resolved, entra.yaml, another that goes on without groups while
+// Graph cannot tell, omitting.yaml, and tokens of people. Microsoft's hosts
 // are reached through a proxy, behind which is a server that answers as they do.
 func TestGroupsFromMicrosoftGraph(t *testing.T) {
 	const (
@@ -61,6 +63,7 @@ spec:
     graph: {clientID: %[3]s, clientSecretFile: %[4]s/secret}
 `, issuer, issuertest.KeySet(key), client, env.WorkDir),
 			}
+			files["omitting.yaml"] = strings.Replace(files["entra.yaml"], "/secret}", "/secret, onFailure: OmitGroups}", 1)
 			for name, objectID := range map[string]string{"known": known, "deleted": deleted} {
 				files[name+".jwt"] = key.Sign(issuertest.Claims{
 					"iss": issuer, "aud": "cluster", "exp": time.Now().Add(time.Hour).Unix(),
