@@ -45,10 +45,10 @@ func (e Errors) Error() string {
 }
 
 // Convert returns the configuration file, and what is valid in it but may not be what
-// was meant. The error is Errors where kube-apiserver
-// itself would not start with the flags, something they name cannot be read, or they
-// contradict each other. It is config.Errors, and the file is there nonetheless,
-// where the webhook would not start with the file.
+// was meant. The error is Errors where kube-apiserver itself would not start with the
+// flags, something they name cannot be read, or they contradict each other. It is
+// config.Errors, and the file is there nonetheless, where the webhook would not start
+// with the file.
 func (c Conversion) Convert() (text []byte, warnings config.Errors, err error) {
 	if file := c.Flags.last(authenticationConfig, ""); file != "" {
 		return nil, nil, Errors{fmt.Errorf("--%s: the API server has its issuers from %q and takes no --oidc-* flags beside it: there is nothing to convert, use that file as it is, as document 1 of the webhook's", authenticationConfig, file)}

@@ -56,10 +56,10 @@ func (d *Document) Explain(refusal error, t reflect.Type, decode func(text []byt
 	}
 }
 
-// RefuseNulls adds an error for every name that YAML takes for a boolean in a document
-// that has not been decoded yet, and for every null but for those in mappings with the names given, where null means something. To
-// the decoders null is as good as absent, so that a restriction of which all values
-// are commented out would restrict nobody.
+// RefuseNulls adds an error for every name that YAML takes for a boolean, in a document
+// that has not been decoded yet, and for every null but for those in mappings with the
+// names given, where null means something. To the decoders null is as good as absent, so
+// that a restriction of which all values are commented out would restrict nobody.
 func (d *Document) RefuseNulls(allowed ...string) {
 	d.refuse(d.root, "", allowed, func(node *yaml.Node) string {
 		if describe(node) == aNull {
