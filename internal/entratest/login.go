@@ -82,8 +82,12 @@ func (s *Server) issue(w http.ResponseWriter, graphHost string) {
 	token := fmt.Sprintf("opaque-access-token-%d", s.serial)
 	s.tokens[token] = accessToken{graphHost: graphHost, expires: time.Now().Add(s.lifetime)}
 	lifetime := int(s.lifetime / time.Second)
+	document := map[string]any{"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
+	if s.refreshIn > 0 {
+		document["refresh_in"] = int(s.refreshIn / time.Second)
+	}
 	s.mu.Unlock()
-	answer(w, http.StatusOK, map[string]any{"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token})
+	answer(w, http.StatusOK, document)
 }
 
 // LoginError answers as the token endpoint does when it refuses: with an OAuth 2.0

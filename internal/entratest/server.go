@@ -47,6 +47,7 @@ type Server struct {
 	secrets    []string
 	assertions []string
 	lifetime   time.Duration
+	refreshIn  time.Duration
 	tokens     map[string]accessToken
 	serial     int
 	directory  map[string]directoryObject // by path: "users/{id}"
@@ -127,6 +128,14 @@ func (s *Server) SetTokenLifetime(lifetime time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lifetime = lifetime
+}
+
+// SetRefreshIn has access tokens issued from now on come with the suggestion to refresh
+// them after a time (refresh_in); 0 is none.
+func (s *Server) SetRefreshIn(after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refreshIn = after
 }
 
 // RevokeTokens makes Graph refuse every token issued so far.

@@ -314,6 +314,36 @@ func TestAnAccessTokenLastsUntilFiveMinutesBeforeItExpires(t *testing.T) {
 	})
 }
 
+// Entra suggests to refresh tokens that last long when half their time is over. A token
+// that is good is no reason to ask a login host that is away.
+func TestAGoodAccessTokenOutlivesTheLoginHost(t *testing.T) {
+	for name, away := range map[string]http.Handler{
+		"silent":      http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
+		"unavailable": entratest.LoginError(http.StatusServiceUnavailable, "temporarily_unavailable", 90033, "A transient error has occurred."),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := startServer(t)
+			server.SetRefreshIn(30 * time.Minute)
+			synctest.Test(t, func(t *testing.T) {
+				graph := entra.NewGraph(config(t), entra.GraphOptions{Transport: direct(server)})
+				expectGroups(t, graph, jane, admins, mailing)
+				server.AnswerLogin(away)
+				time.Sleep(40 * time.Minute)
+				began := time.Now()
+				for range 3 {
+					expectGroups(t, graph, jane, admins, mailing)
+				}
+				if took := time.Since(began); took > 0 {
+					t.Errorf("expected nobody to wait, took %s", took)
+				}
+				if requests := server.Requests(); requests.Token != 1 {
+					t.Errorf("expected no request for another token, got %+v", requests)
+				}
+			})
+		})
+	}
+}
+
 func TestAGraphIsSafeForConcurrentUse(t *testing.T) {
 	server := startServer(t)
 	config := config(t)

@@ -18,28 +18,36 @@ import (
 	"tokenreview.dev/webhook/internal/regularfile"
 )
 
-// maxCredentialBytes bounds a secret or assertion file.
-const maxCredentialBytes = 64 << 10
+const (
+	// maxCredentialBytes bounds a secret or assertion file.
+	maxCredentialBytes = 64 << 10
+	// renewBefore is how long before it expires an access token is not used any more, as
+	// in MSAL.
+	renewBefore = 5 * time.Minute
+)
 
 // tokens gets access tokens for Graph with the application's own credential
 // (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
-// MSAL keeps a token until five minutes before it expires.
 type tokens struct {
 	config GraphConfig
 	client *http.Client
 	pause  *pause
 
 	// slot is held by whoever uses what follows. MSAL would send a request for each
-	// who waits; this way one asks, and the others find the token in MSAL's cache.
-	slot   chan struct{}
-	msal   *confidential.Client
-	secret string    // what msal was made with
-	issued string    // the last access token
-	since  time.Time // when it was issued
-	sent   string    // the credential last read, so that no error repeats it
+	// who waits; this way one asks, and the others find its token.
+	slot    chan struct{}
+	msal    *confidential.Client
+	secret  string               // what msal was made with
+	issued  string               // the last access token
+	by      *confidential.Client // which got it
+	since   time.Time            // when it was issued
+	expires time.Time            // by the system's clock, which is MSAL's
+	sent    string               // the credential last read, so that no error repeats it
 }
 
-// get returns an access token, from MSAL's cache where it is still good.
+// get returns an access token, the last one while it is good. MSAL keeps it as well, but
+// where Entra suggests to refresh a token long before it expires, MSAL would try so for
+// each who asks, and have them wait for a login host that is away.
 func (t *tokens) get(ctx context.Context) (string, error) {
 	if err := t.hold(ctx); err != nil {
 		return "", err
@@ -53,6 +61,9 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", t.failed(err)
 	}
+	if client == t.by && time.Until(t.expires) > renewBefore {
+		return t.issued, nil
+	}
 	scope := "https://" + t.config.Cloud.GraphHost() + "/.default"
 	result, err := client.AcquireTokenByCredential(ctx, []string{scope})
 	if err != nil {
@@ -61,6 +72,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if result.AccessToken != t.issued {
 		t.issued, t.since = result.AccessToken, t.pause.now()
 	}
+	t.by, t.expires = client, result.ExpiresOn
 	return result.AccessToken, nil
 }
 
