@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("BEL", "\a")
+			env.Setenv("BEL", "\a") // what a terminal obeys, for a file's name
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "cases.yaml"), configuration, 0o600); err != nil {
 				return err
 			}

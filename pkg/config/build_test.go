@@ -41,7 +41,7 @@ spec:
   keys: {jwksFile: /missing/build.jwks}
   kubernetes: {clusterName: build, liveness: TokenReview, kubeconfig: /missing/kubeconfig, livenessCacheTTL: 10s}
 `
-	before := buildRules(t, nil, file)
+	before := buildRules(t, nil, Options{}, file)
 	groups, live := before.Policies["entra"], before.Policies["build"]
 	asked := func(rules *tokenreview.Rules) (sameGroups, sameLive bool) {
 		oldGroups, _ := groups.Asked()
@@ -66,7 +66,7 @@ spec:
 			if test.old == "" {
 				text = file
 			}
-			sameGroups, sameLive := asked(buildRules(t, before, text))
+			sameGroups, sameLive := asked(buildRules(t, before, Options{}, text))
 			if sameGroups != test.groups || sameLive != test.live {
 				t.Errorf("expected Graph to go on: %v, the cluster: %v; got %v, %v", test.groups, test.live, sameGroups, sameLive)
 			}
@@ -75,7 +75,8 @@ spec:
 }
 
 func TestPoliciesGoByTheClockGiven(t *testing.T) {
-	loaded, err := Parse("webhook.yaml", []byte(`apiVersion: apiserver.config.k8s.io/v1
+	now := func() time.Time { return time.Unix(1000, 0) }
+	rules := buildRules(t, nil, Options{Options: issuers.Options{Now: now}}, `apiVersion: apiserver.config.k8s.io/v1
 kind: AuthenticationConfiguration
 jwt:
 - issuer: {url: https://id.example.com, audiences: [a]}
@@ -88,16 +89,7 @@ spec:
   issuer: https://id.example.com
   keys: {jwksFile: /missing/id.jwks}
   token: {maxLifetime: 1h}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := func() time.Time { return time.Unix(1000, 0) }
-	rules, err := loaded.Build(nil, Options{Options: issuers.Options{Now: now}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { rules.Issuers.Close(nil) })
+`)
 	// Long past by any other clock, and so not issued ahead.
 	claims, err := issuers.NewClaims([]byte(`{"sub":"jane","iat":1061,"exp":4601}`))
 	if err != nil {
@@ -128,13 +120,13 @@ spec:
 `
 
 // buildRules builds the rules of a configuration, which end with the test.
-func buildRules(t *testing.T, previous *tokenreview.Rules, text string) *tokenreview.Rules {
+func buildRules(t *testing.T, previous *tokenreview.Rules, options Options, text string) *tokenreview.Rules {
 	t.Helper()
 	loaded, err := Parse("webhook.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := loaded.Build(previous, Options{})
+	rules, err := loaded.Build(previous, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +187,7 @@ func TestMicrosoftGraphIsAskedAsTheConfigurationSays(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			text := strings.NewReplacer("ISSUER", test.issuer, "KEYS", test.keys, "GRAPH", test.graph).Replace(entraFile)
-			if got := graphOf(t, buildRules(t, nil, text), "entra").Config(); got != test.want {
+			if got := graphOf(t, buildRules(t, nil, Options{}, text), "entra").Config(); got != test.want {
 				t.Errorf("expected %+v, got %+v", test.want, got)
 			}
 		})
@@ -234,14 +226,14 @@ spec:
 	} {
 		text += strings.NewReplacer("NAME", name, "ISSUER", issuer).Replace(policyOf)
 	}
-	rules := buildRules(t, nil, text)
+	rules := buildRules(t, nil, Options{}, text)
 	if graphOf(t, rules, "v1") != graphOf(t, rules, "v2") {
 		t.Error("expected one Graph for both issuers of the tenant")
 	}
 	if graphOf(t, rules, "other") == graphOf(t, rules, "v2") {
 		t.Error("expected another Graph for another tenant, in which an oid is somebody else's")
 	}
-	if renamed := buildRules(t, rules, strings.ReplaceAll(text, "name: v2", "name: v3")); graphOf(t, renamed, "v3") != graphOf(t, rules, "v2") {
+	if renamed := buildRules(t, rules, Options{}, strings.ReplaceAll(text, "name: v2", "name: v3")); graphOf(t, renamed, "v3") != graphOf(t, rules, "v2") {
 		t.Error("expected Graph to go on under another name of the issuer")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,7 +86,8 @@ func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn
 		_ = plain.Close()
 		return nil, err
 	}
-	counted.stand()
+	d.standing.add()
+	counted.stands.Store(true)
 	return connection, nil
 }
 
@@ -125,25 +127,13 @@ func (s *standing) remove() {
 type countedConn struct {
 	net.Conn
 	standing *standing
-
-	mu     sync.Mutex
-	stands bool
-}
-
-func (c *countedConn) stand() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stands = true
-	c.standing.add()
+	stands   atomic.Bool
 }
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
-	c.mu.Lock()
-	if c.stands {
-		c.stands = false
+	if c.stands.CompareAndSwap(true, false) {
 		c.standing.remove()
 	}
-	c.mu.Unlock()
 	return c.Conn.Close()
 }
