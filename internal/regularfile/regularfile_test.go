@@ -1,6 +1,8 @@
 package regularfile_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,27 @@ func TestARegularFileIsReadToItsEnd(t *testing.T) {
 				t.Errorf("expected %q, got %q, error %v", content, data, err)
 			}
 		})
+	}
+}
+
+// The check is of what is read, even if the path leads elsewhere by then.
+func TestTheVeryFileThatIsReadIsChecked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	mustSucceed(t, os.WriteFile(path, []byte("checked"), 0o600))
+	swapped := func(info fs.FileInfo) error {
+		mustSucceed(t, os.Remove(path))
+		mustSucceed(t, os.WriteFile(path, []byte("another"), 0o666))
+		if info.Size() != int64(len("checked")) {
+			return errors.New("another file")
+		}
+		return nil
+	}
+	if data, err := regularfile.ReadChecked(path, 8, swapped); string(data) != "checked" || err != nil {
+		t.Errorf("expected the file that was checked, got %q, error %v", data, err)
+	}
+	refused := errors.New("not this one")
+	if data, err := regularfile.ReadChecked(path, 8, func(fs.FileInfo) error { return refused }); data != nil || !errors.Is(err, refused) {
+		t.Errorf("expected the check's error, got %q, error %v", data, err)
 	}
 }
 

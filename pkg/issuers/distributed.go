@@ -9,12 +9,18 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/trace"
 )
 
-// claimsTimeout bounds the fetch of a distributed claim.
-const claimsTimeout = 5 * time.Second
+const (
+	// claimsTimeout bounds the fetch of a distributed claim.
+	claimsTimeout = 5 * time.Second
+	// maxClaimFetches is how many of one issuer's tokens may have a claim fetched at a
+	// time: a source that hangs must not hold up the tokens of others.
+	maxClaimFetches = 64
+)
 
 // claimSource is a member of _claim_sources (OpenID Connect Core §5.6.2).
 type claimSource struct {
@@ -100,12 +106,18 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 	refuse := func(text string) (jsontext.Value, reason.Refusal, error) {
 		return nil, reason.Refusal{Code: reason.MappingFailed, Text: "distributed claim: " + text}, nil
 	}
-	// The endpoint is part of the token, so no text names it.
-	answer, err := get(ctx, issuer.claimsClient, source.Endpoint, source.AccessToken)
-	if err != nil {
-		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %w", err)
+	select {
+	case issuer.claimsSlots <- struct{}{}:
+		defer func() { <-issuer.claimsSlots }()
+	default:
+		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %d others of the issuer are being fetched already", maxClaimFetches)
 	}
-	untrusted, signer, refusal := s.parse(strings.TrimSpace(string(answer)), nil)
+	// The endpoint is part of the token, so no text names it.
+	data, _, err := download(ctx, issuer.claimsClient, source.Endpoint, source.AccessToken)
+	if err != nil {
+		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %s", redact.Line(err.Error(), source.Endpoint))
+	}
+	untrusted, signer, refusal := s.parse(strings.TrimSpace(string(data)), nil)
 	if !refusal.IsZero() {
 		return refuse(refusal.Text)
 	}

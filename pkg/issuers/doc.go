@@ -6,7 +6,7 @@
 // claims mean is the policy's business, not this package's.
 //
 // Read it in this order: set.go, token.go, claims.go, issuer.go, times.go,
-// distributed.go, and for the keys keys.go, source.go, keyset.go. Each issuer has
-// its own keys, connections and background refresh; no issuer ever waits for
-// another.
+// distributed.go; for the keys keys.go, waiting.go, source.go, fresh.go, keyset.go;
+// and for those that are saved saver.go, state.go. Each issuer has its own keys,
+// connections and background refresh; no issuer ever waits for another.
 package issuers

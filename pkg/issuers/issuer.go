@@ -79,10 +79,10 @@ type Issuer struct {
 	config Config
 	// verifiers is the allow-list of algorithms and what checks each.
 	verifiers map[string]jws.Verifier
-	// client fetches keys; claimsClient is another, so that claim sources that
-	// hang hold up no keys.
-	client       *http.Client
+	// claimsClient fetches claims. Keys have another, so that claim sources that hang
+	// hold up none.
 	claimsClient *http.Client
+	claimsSlots  chan struct{} // one for each claim that is being fetched
 	keys         *keys
 	now          func() time.Time
 }
@@ -106,44 +106,71 @@ func newIssuer(config Config, options Options) (*Issuer, error) {
 		}
 		issuer.verifiers[algorithm] = verifier
 	}
-	client, err := newClient(config.Keys.CertificateAuthority)
+	if config.GroupsClaim != "" && !config.IgnoreClaimSources {
+		transport, err := newTransport(config.Keys.CertificateAuthority)
+		if err != nil {
+			return nil, err
+		}
+		issuer.claimsClient = newClient(transport)
+		issuer.claimsSlots = make(chan struct{}, maxClaimFetches)
+	}
+	keys, err := newKeys(config, options)
 	if err != nil {
 		return nil, err
 	}
-	issuer.client = client
-	if config.GroupsClaim != "" && !config.IgnoreClaimSources {
-		if issuer.claimsClient, err = newClient(config.Keys.CertificateAuthority); err != nil {
-			return nil, err
-		}
-	}
-	issuer.keys = &keys{
-		interval:     refreshInterval,
+	issuer.keys = keys
+	return issuer, nil
+}
+
+// newKeys returns the issuer's keys, not fetched yet: none, or those that were saved.
+func newKeys(config Config, options Options) (*keys, error) {
+	k := &keys{
 		maxStaleness: config.Keys.MaxStaleness,
 		now:          options.Now,
 		observe:      func(err error) { options.OnFetch(config.Name, err) },
 	}
-	if issuer.keys.maxStaleness == 0 {
-		issuer.keys.maxStaleness = DefaultMaxStaleness
+	if k.maxStaleness == 0 {
+		k.maxStaleness = DefaultMaxStaleness
 	}
-	// Keys must be fetched again before they are too old, and once more if that fails.
-	issuer.keys.interval = min(issuer.keys.interval, issuer.keys.maxStaleness/3)
+	k.interval = func(fresh time.Duration) time.Duration { return refreshAfter(fresh, k.maxStaleness) }
 	switch c := config.Keys; {
 	case len(c.JWKS) > 0:
 		set, err := ParseKeySet(c.JWKS)
 		if err != nil {
 			return nil, fmt.Errorf("keys.jwks: %w", err)
 		}
-		issuer.keys.source = staticSource{set}
-		issuer.keys.maxStaleness = neverStale
+		k.source, k.fixed, k.maxStaleness = staticSource{set}, true, neverStale
+		return k, nil
 	case c.JWKSFile != "":
-		issuer.keys.source = fileSource{c.JWKSFile}
-		issuer.keys.interval = min(issuer.keys.interval, fileInterval)
-	case c.JWKSURL != "":
-		issuer.keys.source = urlSource{client: client, url: c.JWKSURL}
-	default:
-		issuer.keys.source = discoverySource{client: client, issuer: config.URL, discoveryURL: c.DiscoveryURL}
+		k.source = fileSource{c.JWKSFile}
+		k.interval = func(time.Duration) time.Duration { return min(fileInterval, k.maxStaleness/3) }
+		return k, nil
 	}
-	return issuer, nil
+	transport, err := newTransport(config.Keys.CertificateAuthority)
+	if err != nil {
+		return nil, err
+	}
+	// A connection that is kept can be dead without a sign, and there are some fetches an
+	// hour.
+	transport.DisableKeepAlives = true
+	client := newClient(transport)
+	if address := config.Keys.JWKSURL; address != "" {
+		k.source = urlSource{client: client, url: address}
+	} else {
+		k.source = discoverySource{client: client, issuer: config.URL, address: config.discoveryURL()}
+	}
+	if options.StateDir != "" {
+		k.saver = newSaver(newSavedKeys(options.StateDir, config), func(err error) { options.OnSave(config.Name, err) })
+	}
+	return k, nil
+}
+
+// discoveryURL is where the discovery document is.
+func (c *Config) discoveryURL() string {
+	if c.Keys.DiscoveryURL != "" {
+		return c.Keys.DiscoveryURL
+	}
+	return strings.TrimSuffix(c.URL, "/") + wellKnownPath
 }
 
 // checkClaims checks what the issuer is proven to have signed: the form of the
@@ -237,24 +264,25 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 		return reason.Refusal{}, err
 	}
 	signed := []byte(token.signingInput)
-	if current.verify(verifier, header, signed, signature) {
+	proves := func(set *KeySet) bool { return set.verify(verifier, header, signed, signature) }
+	if proves(current.set) {
 		t.Add("signature", trace.Passed, "")
 		return reason.Refusal{}, nil
 	}
-	if header.keyID == "" || !current.has(header.keyID) {
+	if header.keyID == "" || !current.set.has(header.keyID) {
 		// The issuer may have rotated its keys since.
 		before := current
-		current, err = i.keys.newer(ctx, before)
+		current, err = i.keys.newer(ctx, before, proves)
 		if err != nil {
 			t.Add("keys", trace.Failed, err.Error())
 			return reason.Refusal{}, err
 		}
-		if current != before && current.verify(verifier, header, signed, signature) {
+		if current != before && proves(current.set) {
 			t.Add("signature", trace.Passed, "with a key fetched just now")
 			return reason.Refusal{}, nil
 		}
 	}
-	refusal := current.refusal(header)
+	refusal := current.set.refusal(header)
 	t.Add("signature", trace.Failed, refusal.Text)
 	return refusal, nil
 }

@@ -7,8 +7,11 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"slices"
 
+	"filippo.io/edwards25519"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -25,6 +28,8 @@ const (
 	// minRSABits is RFC 7518 §3.3. maxRSABits bounds the cost of one check.
 	minRSABits = 2048
 	maxRSABits = 8192
+	// maxRSAExponent is what crypto/rsa verifies with.
+	maxRSAExponent = math.MaxInt32
 )
 
 // KeySet is a JSON Web Key Set (RFC 7517 §5) reduced to the keys that can verify
@@ -39,6 +44,12 @@ type publicKey struct {
 	id         string
 	algorithms []jwa.SignatureAlgorithm
 	public     crypto.PublicKey
+}
+
+// equal reports whether both are the same key under the same id.
+func (k publicKey) equal(other publicKey) bool {
+	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.id == other.id && public.Equal(other.public)
 }
 
 // ParseKeySet reads a JSON Web Key Set. Keys that cannot verify a signature (for
@@ -64,9 +75,22 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 		set.keys = append(set.keys, key)
 	}
 	if len(set.keys) == 0 {
-		return nil, errors.Join(append([]error{errors.New("the key set has no key that can verify a signature")}, set.skipped[:min(len(set.skipped), 3)]...)...)
+		return nil, errors.New("the key set has no key that can verify a signature" + some(set.skipped))
 	}
 	return set, nil
+}
+
+// some tells the first few of errors that may be many, on one line.
+func some(errs []error) string {
+	const shown = 3
+	var text string
+	for _, err := range errs[:min(len(errs), shown)] {
+		text += "; " + err.Error()
+	}
+	if len(errs) > shown {
+		text += fmt.Sprintf("; and %d more", len(errs)-shown)
+	}
+	return text
 }
 
 // Len is the number of keys that can verify a signature.
@@ -78,6 +102,13 @@ func (s *KeySet) Skipped() []error { return s.skipped }
 // has reports whether the set has a key with the id.
 func (s *KeySet) has(id string) bool {
 	return slices.ContainsFunc(s.keys, func(key publicKey) bool { return key.id == id })
+}
+
+// hasKeyBeside reports whether the set has a key that no other has.
+func (s *KeySet) hasKeyBeside(others []*KeySet) bool {
+	return slices.ContainsFunc(s.keys, func(key publicKey) bool {
+		return !slices.ContainsFunc(others, func(other *KeySet) bool { return slices.ContainsFunc(other.keys, key.equal) })
+	})
 }
 
 // verify reports whether a key of the set made the signature. As for upstream,
@@ -129,12 +160,16 @@ func parseKey(value jsontext.Value) (publicKey, error) {
 	if use := parsed.KeyUsage(); use != "" && use != string(jwk.ForSignature) {
 		return publicKey{}, fmt.Errorf("kid %.100q: its use is %.20q, not \"sig\"", parsed.KeyID(), use)
 	}
-	if operations := parsed.KeyOps(); len(operations) > 0 && !slices.Contains(operations, jwk.KeyOpVerify) {
+	if _, given := parsed.Get(jwk.KeyOpsKey); given && !slices.Contains(parsed.KeyOps(), jwk.KeyOpVerify) {
 		return publicKey{}, fmt.Errorf("kid %.100q: its key_ops lack \"verify\"", parsed.KeyID())
 	}
 	var raw any
 	if err := parsed.Raw(&raw); err != nil {
 		return publicKey{}, fmt.Errorf("kid %.100q: not a valid key", parsed.KeyID())
+	}
+	// Of a longer exponent the library would use a part, which is another key.
+	if encoded, ok := parsed.(jwk.RSAPublicKey); ok && new(big.Int).SetBytes(encoded.E()).Cmp(big.NewInt(maxRSAExponent)) > 0 {
+		return publicKey{}, fmt.Errorf("kid %.100q: its RSA exponent is above %d", parsed.KeyID(), maxRSAExponent)
 	}
 	algorithms, err := fittingAlgorithms(raw)
 	if err != nil {
@@ -179,6 +214,15 @@ func fittingAlgorithms(raw any) ([]jwa.SignatureAlgorithm, error) {
 		if len(key) != ed25519.PublicKeySize {
 			return nil, fmt.Errorf("an Ed25519 key has %d bytes, this has %d", ed25519.PublicKeySize, len(key))
 		}
+		// The standard library verifies with these, and anybody signs for them (RFC 8032
+		// §8.9, RFC 8725 §3.4).
+		point, err := new(edwards25519.Point).SetBytes(key)
+		if err != nil {
+			return nil, errors.New("its point is not on its curve")
+		}
+		if point.MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1 {
+			return nil, errors.New("its point is of small order, for which anybody can sign")
+		}
 		return []jwa.SignatureAlgorithm{jwa.EdDSA}, nil
 	default:
 		return nil, errors.New("not a public key for signatures")
@@ -193,7 +237,7 @@ func withoutInput(err error) error {
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
-		return fmt.Errorf("wrong type at byte %d, %s", semantic.ByteOffset, semantic.JSONPointer)
+		return fmt.Errorf("wrong type at byte %d, %.100q", semantic.ByteOffset, semantic.JSONPointer)
 	}
 	return errors.New("not JSON")
 }

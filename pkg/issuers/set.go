@@ -2,7 +2,6 @@ package issuers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,9 +20,13 @@ const (
 type Options struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// OnFetch is told of every fetch of keys, from several goroutines; nil means
-	// nobody is.
-	OnFetch func(issuer string, err error)
+	// OnFetch is told of every fetch of keys, OnSave of every attempt to save them and
+	// OnRestore of keys that were saved, whether or not they can be used; from several
+	// goroutines. Nil means that nobody is.
+	OnFetch, OnSave, OnRestore func(issuer string, err error)
+	// StateDir is the directory in which fetched keys are saved, for the next process
+	// to go on with while their issuer is away. Empty means nowhere.
+	StateDir string
 }
 
 // Set is the issuers of one configuration. It is immutable and safe for
@@ -31,6 +34,7 @@ type Options struct {
 type Set struct {
 	issuers []*Issuer
 	byURL   map[string]*Issuer
+	room    *room // of previous sets, too: they may have tokens that wait
 }
 
 // Verification is what is known of a token after Verify. The zero value is a token
@@ -49,15 +53,20 @@ type Verification struct {
 
 // NewSet makes a set of issuers and starts fetching the keys of those whose keys
 // come from elsewhere than in previous, which may be nil. The others go on with
-// the keys they have.
+// the keys they have. Until the first fetch, keys that were saved serve.
 func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	if options.OnFetch == nil {
-		options.OnFetch = func(string, error) {}
+	for _, observer := range []*func(string, error){&options.OnFetch, &options.OnSave, &options.OnRestore} {
+		if *observer == nil {
+			*observer = func(string, error) {}
+		}
 	}
-	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1)}
+	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), room: &room{}}
+	if previous != nil {
+		set.room = previous.room
+	}
 	for _, config := range configs {
 		issuer, err := newIssuer(config, options)
 		if err != nil {
@@ -75,10 +84,14 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 	for _, issuer := range set.issuers {
 		if old := previous.sameSource(issuer.config); old != nil {
 			if old.config.Name == issuer.config.Name && old.config.Keys.MaxStaleness == issuer.config.Keys.MaxStaleness {
-				issuer.keys, issuer.client = old.keys, old.client
+				issuer.keys = old.keys
 				continue
 			}
 			issuer.keys.current.Store(old.keys.current.Load())
+		}
+		issuer.keys.room = set.room
+		if found, err := issuer.keys.restore(); found {
+			options.OnRestore(issuer.config.Name, err)
 		}
 		issuer.keys.start()
 	}
@@ -111,7 +124,6 @@ func (s *Set) Close(next *Set) {
 	for _, issuer := range s.issuers {
 		if !kept[issuer.keys] {
 			issuer.keys.close()
-			issuer.client.CloseIdleConnections()
 		}
 		if issuer.claimsClient != nil {
 			issuer.claimsClient.CloseIdleConnections()
@@ -213,10 +225,17 @@ type Status struct {
 	Skipped []error
 	// Fetched is when they were last had; zero while there are none.
 	Fetched time.Time
+	// Restored is whether another process fetched and saved them.
+	Restored bool
 	// Err is why no token can be verified now, nil if tokens can be.
 	Err error
 	// LastErr is why the last fetch failed, nil if it did not.
 	LastErr error
+	// SaveErr is why the keys were last not saved, or not restored; nil if they were or
+	// need not be.
+	SaveErr error
+	// MaxStaleness is how old the keys may become; zero where they do not age.
+	MaxStaleness time.Duration
 }
 
 // Statuses tells how each issuer's keys are, in the order of the configuration.
@@ -225,11 +244,18 @@ func (s *Set) Statuses() []Status {
 	for _, issuer := range s.issuers {
 		status := Status{Name: issuer.config.Name}
 		if current := issuer.keys.current.Load(); current != nil {
-			status.Keys, status.Skipped, status.Fetched = current.Len(), current.Skipped(), current.at
+			status.Keys, status.Skipped = current.set.Len(), current.set.Skipped()
+			status.Fetched, status.Restored = current.at, current.restored
+		}
+		if issuer.keys.maxStaleness != neverStale {
+			status.MaxStaleness = issuer.keys.maxStaleness
 		}
 		_, status.Err = issuer.keys.get()
-		if err := issuer.keys.lastError(); !errors.Is(err, errNotFetched) {
-			status.LastErr = err
+		if err := issuer.keys.failure.Load(); err != nil {
+			status.LastErr = *err
+		}
+		if issuer.keys.saver != nil {
+			status.SaveErr = issuer.keys.saver.problem()
 		}
 		statuses = append(statuses, status)
 	}

@@ -2,6 +2,7 @@ package issuers_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -102,17 +103,26 @@ func TestAnIssuerThatMisbehavesHasNoKeys(t *testing.T) {
 		answer http.Handler
 		text   string
 	}{
-		"answers 500":                             {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }), "500"},
-		"answers with a web page":                 {body("<html>"), "byte 0"},
-		"speaks for another issuer":               {body(`{"issuer":"https://evil.example","jwks_uri":"https://evil.example/keys"}`), `expected issuer "https://issuer.example", got "https://evil.example"`},
-		"names itself with a slash too many":      {body(`{"issuer":"https://issuer.example/","jwks_uri":"https://evil.example/keys"}`), "expected issuer"},
-		"names no keys":                           {body(`{"issuer":"https://issuer.example"}`), "no jwks_uri"},
-		"names keys without TLS":                  {body(`{"issuer":"https://issuer.example","jwks_uri":%q}`, plain.URL), "not an https URL"},
-		"names a file for keys":                   {body(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "not an https URL"},
-		"names its keys twice":                    {body(`{"issuer":"https://issuer.example","jwks_uri":"https://a.example","jwks_uri":"https://b.example"}`), "discovery document"},
-		"redirects to a server without TLS":       {http.RedirectHandler(plain.URL, http.StatusFound), "away from https"},
-		"redirects for ever":                      {http.RedirectHandler("/again", http.StatusFound), "redirects"},
-		"answers without end":                     {body("%s", strings.Repeat(" ", 2<<20)), "longer than"},
+		"answers 500":                        {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }), "500"},
+		"answers with a web page":            {body("<html>"), "byte 0"},
+		"speaks for another issuer":          {body(`{"issuer":"https://evil.example","jwks_uri":"https://evil.example/keys"}`), `expected issuer "https://issuer.example", got "https://evil.example"`},
+		"names itself with a slash too many": {body(`{"issuer":"https://issuer.example/","jwks_uri":"https://evil.example/keys"}`), "expected issuer"},
+		"names no keys":                      {body(`{"issuer":"https://issuer.example"}`), "no jwks_uri"},
+		"names keys without TLS":             {body(`{"issuer":"https://issuer.example","jwks_uri":%q}`, plain.URL), "not an https URL"},
+		"names a file for keys":              {body(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "not an https URL"},
+		"names its keys twice":               {body(`{"issuer":"https://issuer.example","jwks_uri":"https://a.example","jwks_uri":"https://b.example"}`), "discovery document"},
+		"redirects to a server without TLS":  {http.RedirectHandler(plain.URL, http.StatusFound), "away from https"},
+		"redirects for ever":                 {http.RedirectHandler("/again", http.StatusFound), "redirects"},
+		"answers without end":                {body("%s", strings.Repeat(" ", 2<<20)), "longer than"},
+		"answers without end, compressed": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			compressed := gzip.NewWriter(w)
+			_, _ = compressed.Write(make([]byte, 64<<20))
+			_ = compressed.Close()
+		}), "longer than"},
+		"answers with a header without end": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Long", strings.Repeat("a", 1<<20))
+		}), "header"},
 		"closes the connection without an answer": {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -407,6 +417,39 @@ func TestDistributedGroups(t *testing.T) {
 	}
 }
 
+// A claim source that hangs holds up tokens of its own issuer alone, and not all of
+// the requests that callers may have.
+func TestTokensWhoseClaimsAreBeingFetchedAreBounded(t *testing.T) {
+	issuer := startIssuer(t, "")
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	endpoint := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-released }))
+	defer endpoint.Close()
+	defer release()
+	config := remote(issuer)
+	config.GroupsClaim = "groups"
+	set := newSet(t, config)
+	token := issuer.Sign(valid().With(claims{
+		"iss": issuer.URL, "_claim_names": claims{"groups": "src1"}, "_claim_sources": claims{"src1": claims{"endpoint": endpoint.URL}},
+	}))
+	var refused atomic.Int64
+	var hung sync.WaitGroup
+	for range 65 {
+		hung.Go(func() {
+			if _, err := set.Verify(t.Context(), token, nil); err != nil && strings.Contains(err.Error(), "64 others of the issuer are being fetched already") {
+				// The first one that is refused lets the others end.
+				refused.Add(1)
+				release()
+			}
+		})
+	}
+	hung.Wait()
+	if n := refused.Load(); n != 1 {
+		t.Errorf("expected one to be undecided at once, got %d", n)
+	}
+	expectProven(t, set, issuer.Sign(valid().With(claims{"iss": issuer.URL})))
+}
+
 func TestNothingIsFetchedForAnIssuerWithoutAGroupsClaim(t *testing.T) {
 	issuer := startIssuer(t, "")
 	set := newSet(t, remote(issuer))
@@ -524,6 +567,42 @@ func TestFetchesSayWhoAsksAndForWhat(t *testing.T) {
 	for name, value := range map[string]string{"User-Agent": "tokenreview-webhook", "Accept": "application/json, application/jwk-set+json, application/jwt", "Authorization": ""} {
 		if got := header.Get(name); got != value {
 			t.Errorf("expected %s: %q, got %q", name, value, got)
+		}
+	}
+}
+
+// A connection that is kept can be dead without a sign, over HTTP/2 for many fetches.
+func TestNoConnectionToAnIssuerIsKept(t *testing.T) {
+	issuer := startIssuer(t, "")
+	connections := make(chan string, 4)
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connections <- r.RemoteAddr
+		issuer.Genuine(w, r)
+	}))
+	config := remote(issuer)
+	config.Keys.JWKSURL = issuer.KeySetURL()
+	set := newSet(t, config)
+	// A kid that is not known is reason for another fetch.
+	if _, err := set.Verify(t.Context(), issuertest.NewKey("unknown", jwa.RS256).Sign(valid().With(claims{"iss": issuer.URL})), nil); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := <-connections, <-connections; first == second {
+		t.Errorf("expected another connection for another fetch, got %s", first)
+	}
+}
+
+func TestNoCookieOfAnIssuerIsKept(t *testing.T) {
+	issuer := startIssuer(t, "")
+	cookies := make(chan string, 2) // with the discovery document and the keys
+	issuer.Answer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookies <- r.Header.Get("Cookie")
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1", Path: "/"})
+		issuer.Genuine(w, r)
+	}))
+	newSet(t, remote(issuer))
+	for range 2 {
+		if cookie := <-cookies; cookie != "" {
+			t.Errorf("expected no cookie, got %q", cookie)
 		}
 	}
 }

@@ -415,6 +415,7 @@ func TestKeySetSkipsKeysThatMustNotVerify(t *testing.T) {
 		"an RSA key of 1024 bits":      {`{"kty":"RSA","kid":"bad","e":"AQAB","n":"` + base64.RawURLEncoding.EncodeToString(bytesOf(128)) + `"}`, "1024"},
 		"an RSA key with exponent 1":   {modified(func(k jwk.Key) { _ = k.Set("e", []byte{1}) }), "exponent"},
 		"an RSA key with exponent 2^k": {modified(func(k jwk.Key) { _ = k.Set("e", []byte{1, 0}) }), "exponent"},
+		"an RSA exponent of 65 bits":   {modified(func(k jwk.Key) { _ = k.Set("e", []byte{1, 0, 0, 0, 0, 0, 0, 0x0c, 1}) }), "above 2147483647"},
 		"an Ed25519 key of 3 bytes":    {`{"kty":"OKP","crv":"Ed25519","kid":"bad","x":"AAAA"}`, "32 bytes"},
 		"a point off its curve":        {`{"kty":"EC","crv":"P-256","kid":"bad","x":"` + base64.RawURLEncoding.EncodeToString(bytesOf(32)) + `","y":"` + base64.RawURLEncoding.EncodeToString(bytesOf(32)) + `"}`, ""},
 		"something that is not a key":  {`5`, "known type"},
