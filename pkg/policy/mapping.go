@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 
 	celgo "github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
@@ -49,6 +51,18 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 		}
 		r.user.Name = prefix(mapping.Prefix) + name
 	}
+	return refuseControl("username", r.user.Name)
+}
+
+// refuseControl refuses names that hold control characters (Unicode category Cc, NUL
+// and line breaks among them): nobody has such a name, and whoever prints one into a
+// log or a terminal is told something else.
+func refuseControl(field string, names ...string) reason.Refusal {
+	for _, name := range names {
+		if strings.ContainsFunc(name, unicode.IsControl) {
+			return mappingFailed(field, fmt.Errorf("%.200q holds a control character", name))
+		}
+	}
 	return reason.Refusal{}
 }
 
@@ -68,7 +82,7 @@ func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 			}
 		}
 		r.user.Groups = groups
-		return reason.Refusal{}
+		return refuseControl("groups", groups...)
 	}
 	if p.expressions.Groups == nil {
 		return reason.Refusal{}
@@ -80,7 +94,7 @@ func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 	if r.user.Groups, err = stringList(result.EvalResult); err != nil {
 		return mappingFailed("groups", err)
 	}
-	return reason.Refusal{}
+	return refuseControl("groups", r.user.Groups...)
 }
 
 func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
@@ -91,7 +105,7 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 			return mappingFailed("uid", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
 		r.user.UID = uid
-		return reason.Refusal{}
+		return refuseControl("uid", uid)
 	}
 	if p.expressions.UID == nil {
 		return reason.Refusal{}
@@ -105,7 +119,7 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 		return mappingFailed("uid", errNotText)
 	}
 	r.user.UID = string(uid)
-	return reason.Refusal{}
+	return refuseControl("uid", r.user.UID)
 }
 
 // mapExtra sets the user's extras, and the id of the credential where the token

@@ -74,7 +74,7 @@ func upstreamAnswer(t *testing.T, authenticators []authenticator.Token, token st
 }
 
 // newReviewer makes a reviewer for a configuration, its keys fetched.
-func newReviewer(t *testing.T, data []byte) (*tokenreview.Reviewer, *config.Config) {
+func newReviewer(t testing.TB, data []byte) (*tokenreview.Reviewer, *config.Config) {
 	t.Helper()
 	loaded, err := config.Parse("test.yaml", data)
 	if err != nil {
@@ -514,6 +514,8 @@ func TestWeRefuseMoreThanUpstream(t *testing.T) {
 		"an empty username":               {base.With(claims{"sub": ""}), reason.MappingFailed},
 		"a username of Kubernetes' own":   {base.With(claims{"sub": "system:admin"}), reason.ReservedName},
 		"a group of Kubernetes' own":      {base.With(claims{"groups": []string{"devs", "system:masters"}}), reason.ReservedName},
+		"a username with a line break":    {base.With(claims{"sub": "jane\nroot"}), reason.MappingFailed},
+		"a group with a zero byte":        {base.With(claims{"groups": []string{"devs", "a\x00b"}}), reason.MappingFailed},
 		"exp as text (RFC 7519 §2)":       {base.With(claims{"exp": fmt.Sprint(base["exp"])}), reason.TokenMalformed},
 		"nbf as text":                     {base.With(claims{"nbf": "0"}), reason.TokenMalformed},
 		"iat as text":                     {base.With(claims{"iat": "0"}), reason.TokenMalformed},
