@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpproxy"
 
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/internal/server"
@@ -21,7 +25,7 @@ import (
 
 type serveOptions struct {
 	server.Options
-	configFile, logFormat, logLevel string
+	configFile, stateDir, logFormat, logLevel string
 }
 
 func newServeCommand() *cobra.Command {
@@ -46,7 +50,8 @@ SIGTERM and SIGINT end the server after the requests under way.`,
 	flags.StringVar(&options.BindAddress, "bind-address", "127.0.0.1", "address of the secure port")
 	flags.IntVar(&options.SecurePort, "secure-port", 8443, "port for TokenReviews over TLS")
 	flags.StringVar(&options.HealthBindAddress, "health-bind-address", "127.0.0.1:8081", "address and port of /livez, /readyz and /metrics")
-	flags.BoolVar(&options.AllowAnyCaller, "insecure-allow-any-caller", false, "let callers without a client certificate try tokens")
+	flags.StringVar(&options.stateDir, "state-dir", "", "directory, created if missing, in which the issuers' keys are saved, so that the next process can go on with them while an issuer is away")
+	flags.BoolVar(&options.AllowAnyCaller, "insecure-allow-any-caller", false, "let callers without a client certificate try tokens, and take up connections like those with one")
 	flags.BoolVar(&options.PermitPortSharing, "permit-port-sharing", false, "listen with SO_REUSEPORT, so that a new process can take over from an old one without a gap")
 	flags.DurationVar(&options.MaxConnectionAge, "max-connection-age", 5*time.Minute, "about how long a connection may last before it is ended with GOAWAY, so that API servers come to spread over replicas; 0 is for ever")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay-duration", 0, "how long requests are still taken after SIGTERM, while /readyz already fails, so that load balancers stop sending them")
@@ -78,15 +83,9 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	signal.Ignore(syscall.SIGHUP)
 	ver, com := build()
 	log.Info("starting", "version", ver, "commit", com)
+	logProxy(log)
 	metrics := server.NewMetrics(ver, com)
-	building := config.Options{Options: issuers.Options{OnFetch: func(issuer string, err error) {
-		metrics.Fetched(issuer, err)
-		if err != nil {
-			log.Warn("keys not fetched", "issuer", issuer, "err", err)
-			return
-		}
-		log.Debug("keys fetched", "issuer", issuer)
-	}}}
+	building := config.Options{Options: keyOptions(options.stateDir, metrics, log)}
 	rules, err := loaded.Build(nil, building)
 	if err != nil {
 		return err
@@ -116,6 +115,66 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	return err
 }
 
+// logProxy tells of a proxy, which is in the environment more often than it is meant:
+// whoever wonders why keys are missing looks here.
+func logProxy(log *slog.Logger) {
+	address := httpproxy.FromEnvironment().HTTPSProxy
+	if address == "" {
+		return
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	host := "(not a URL)"
+	// Without the password that may stand in it.
+	if proxy, err := url.Parse(address); err == nil {
+		host = proxy.Host
+	}
+	log.Info("HTTPS_PROXY is set: issuers are asked through it, but for those of NO_PROXY", "proxy", host)
+}
+
+// keyOptions has the issuers' keys saved in stateDir, and tells people what becomes of
+// them.
+func keyOptions(stateDir string, metrics *server.Metrics, log *slog.Logger) issuers.Options {
+	if stateDir != "" {
+		// Who cannot be helped by it need not be kept out either: saving fails, too, and
+		// shows in /readyz.
+		if err := os.MkdirAll(stateDir, 0o700); err != nil {
+			log.Warn("keys will not be saved: --state-dir cannot be created", "err", err)
+		}
+	}
+	var failing sync.Map // issuers whose last fetch failed
+	return issuers.Options{
+		StateDir: stateDir,
+		OnFetch: func(issuer string, err error) {
+			metrics.Fetched(issuer, err)
+			if err != nil {
+				failing.Store(issuer, true)
+				log.Warn("keys not fetched", "issuer", issuer, "err", err)
+				return
+			}
+			level := slog.LevelDebug
+			if _, failed := failing.LoadAndDelete(issuer); failed {
+				level = slog.LevelInfo
+			}
+			log.Log(context.Background(), level, "keys fetched", "issuer", issuer)
+		},
+		OnSave: func(issuer string, err error) {
+			metrics.Saved(issuer, err)
+			if err != nil {
+				log.Warn("keys not saved", "issuer", issuer, "err", err)
+			}
+		},
+		OnRestore: func(issuer string, err error) {
+			if err != nil {
+				log.Warn("saved keys not used", "issuer", issuer, "err", err)
+				return
+			}
+			log.Info("saved keys serve until others are fetched", "issuer", issuer)
+		},
+	}
+}
+
 // reloader puts a changed configuration file in force.
 type reloader struct {
 	file     string
@@ -125,12 +184,23 @@ type reloader struct {
 	log      *slog.Logger
 }
 
-// keysWait is how long the keys of new issuers are waited for before a
-// configuration is put in force without them.
-const keysWait = 2 * time.Second
+const (
+	// keysWait is how long the keys of new issuers are waited for before a configuration
+	// is put in force without them.
+	keysWait = 2 * time.Second
+	// savedKeysWait is how long where an issuer's tokens can be verified already, with keys
+	// that were saved or stand in the configuration.
+	savedKeysWait = time.Second
+)
 
 func awaitKeys(ctx context.Context, rules *tokenreview.Rules) {
-	ctx, cancel := context.WithTimeout(ctx, keysWait)
+	wait := keysWait
+	for _, status := range rules.Issuers.Statuses() {
+		if status.Err == nil {
+			wait = savedKeysWait
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	rules.Issuers.AwaitFirstFetch(ctx)
 }

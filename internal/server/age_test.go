@@ -44,7 +44,7 @@ func TestAListenerThatFailsEndsTheServerWithAnErrorAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = s.secureListen.Close()
+	_ = s.door.listener.Close()
 	if err := s.Run(t.Context()); err == nil {
 		t.Error("expected an error")
 	}

@@ -93,8 +93,15 @@ func (h *Health) report(w *bytes.Buffer, now time.Time) (ready bool) {
 	for _, status := range statuses {
 		check := "issuer/" + status.Name
 		have := fmt.Sprintf(": %d keys, %s old", status.Keys, now.Sub(status.Fetched).Round(time.Second))
+		if status.Restored {
+			have += ", from the state directory"
+		}
 		for _, skipped := range status.Skipped {
 			have += fmt.Sprintf("; not used: %v", skipped)
+		}
+		if status.SaveErr != nil {
+			// Answers are as good as ever; but the next process may have to do without.
+			failed("state/"+status.Name, status.SaveErr.Error())
 		}
 		switch {
 		case status.Err != nil:

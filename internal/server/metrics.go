@@ -20,6 +20,7 @@ type Metrics struct {
 	Registry *prometheus.Registry
 
 	fetches     *prometheus.CounterVec
+	saves       *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	lastReload  prometheus.Gauge
 	httpAnswers *prometheus.CounterVec
@@ -32,6 +33,10 @@ func NewMetrics(version, commit string) *Metrics {
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenreview_key_fetches_total",
 			Help: "Fetches of an issuer's keys, discovery included, by result.",
+		}, []string{"issuer", "result"}),
+		saves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_key_saves_total",
+			Help: "Attempts to save an issuer's keys in the state directory, by result.",
 		}, []string{"issuer", "result"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenreview_config_reloads_total",
@@ -52,13 +57,16 @@ func NewMetrics(version, commit string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()},
 	})
 	build.Set(1)
-	m.Registry.MustRegister(m.fetches, m.reloads, m.lastReload, m.httpAnswers, build,
+	m.Registry.MustRegister(m.fetches, m.saves, m.reloads, m.lastReload, m.httpAnswers, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// maxScrapes is how many times /metrics may be read at a time.
+const maxScrapes = 8
+
 func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry})
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, MaxRequestsInFlight: maxScrapes})
 }
 
 func result(err error) string {
@@ -71,6 +79,11 @@ func result(err error) string {
 // Fetched counts a fetch of an issuer's keys.
 func (m *Metrics) Fetched(issuer string, err error) {
 	m.fetches.WithLabelValues(issuer, result(err)).Inc()
+}
+
+// Saved counts an attempt to save an issuer's keys.
+func (m *Metrics) Saved(issuer string, err error) {
+	m.saves.WithLabelValues(issuer, result(err)).Inc()
 }
 
 func (m *Metrics) reloaded(err error) {
@@ -109,18 +122,22 @@ func (m *Metrics) issuers(reviewer *tokenreview.Reviewer) {
 			"How many of the issuer's keys can verify a signature.", []string{"issuer"}, nil),
 		age: prometheus.NewDesc("tokenreview_issuer_keys_age_seconds",
 			"Time since the issuer's keys were last fetched; absent until they have been.", []string{"issuer"}, nil),
+		maxAge: prometheus.NewDesc("tokenreview_issuer_keys_max_age_seconds",
+			"Age at which the issuer's keys are no longer used, its maxStaleness; absent where they do not age.", []string{"issuer"}, nil),
 	})
 }
 
 type issuerCollector struct {
 	reviewer         *tokenreview.Reviewer
 	ready, keys, age *prometheus.Desc
+	maxAge           *prometheus.Desc
 }
 
 func (c *issuerCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- c.ready
 	descriptions <- c.keys
 	descriptions <- c.age
+	descriptions <- c.maxAge
 }
 
 func (c *issuerCollector) Collect(metrics chan<- prometheus.Metric) {
@@ -138,7 +155,25 @@ func (c *issuerCollector) Collect(metrics chan<- prometheus.Metric) {
 		if !status.Fetched.IsZero() {
 			gauge(c.age, now.Sub(status.Fetched).Seconds(), status.Name)
 		}
+		if status.MaxStaleness > 0 {
+			gauge(c.maxAge, status.MaxStaleness.Seconds(), status.Name)
+		}
 	}
+}
+
+// connections adds how many connections the secure port has, and how many were closed
+// because there were too many.
+func (m *Metrics) connections(c *connections) {
+	m.Registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tokenreview_connections",
+			Help: "Connections to the secure port.",
+		}, func() float64 { return float64(c.count()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "tokenreview_connections_displaced_total",
+			Help: "Connections to the secure port that were closed because there were more than limits.maxConnections.",
+		}, func() float64 { return float64(c.displaced.Load()) }),
+	)
 }
 
 // certificates adds when the certificates end.

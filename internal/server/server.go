@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log"
@@ -26,6 +27,17 @@ const (
 	writeTimeout   = 20 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
+	// What strangers send is kept until somebody reads it, or nobody will: these bound it
+	// for one request and one connection over HTTP/2. The largest TokenReview fits.
+	maxUnreadPerStream     = 160 << 10
+	maxUnreadPerConnection = 256 << 10
+	// writeByteTimeout ends an HTTP/2 connection whose caller takes no answers.
+	writeByteTimeout = 10 * time.Second
+	// handshakesWait is how long handshakes under way may take at shutdown: a caller's is
+	// over in milliseconds.
+	handshakesWait = time.Second
+	// maxHealthConnections is for the health port, where all are strangers.
+	maxHealthConnections = 256
 )
 
 // Options says where and how to listen.
@@ -61,10 +73,13 @@ type Server struct {
 	log          *slog.Logger
 	certificates *certificates
 	health       *Health
-	secure       *http.Server
-	plain        *http.Server
-	secureListen net.Listener
-	plainListen  net.Listener
+	// callers answers connections of accepted callers, strangers those of others; door
+	// says which is which.
+	callers, strangers *http.Server
+	door               *door
+	open               *connections // to the secure port
+	plain              *http.Server
+	plainListen        net.Listener
 }
 
 // New loads the certificates and binds the ports.
@@ -80,21 +95,34 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 	router.Handle("/authenticate", handler).Methods(http.MethodPost)
 	router.NotFoundHandler = http.HandlerFunc(tokenreview.NotFound)
 	router.MethodNotAllowedHandler = http.HandlerFunc(tokenreview.MethodNotAllowed)
+	open := newConnections(health.reviewer.MaxConnections, log)
+	health.metrics.connections(open)
 	var secured http.Handler = router
 	age := maxAge(options.MaxConnectionAge)
 	// A failed handshake may be the API server's, which does not trust our certificate.
 	errorLog := slog.NewLogLogger(logging.Limited(log, 1).Handler(), slog.LevelWarn)
-	connContext := age.connContext
+	connContext := func(ctx context.Context, connection net.Conn) context.Context {
+		return open.connContext(age.connContext(ctx, connection), connection)
+	}
+	accepts := func([]*x509.Certificate) bool { return true }
 	if certificates.clientCA != nil {
 		callers := tokenreview.NewCallers(certificates.clientCA.VerifyOptions, time.Now, log)
+		callers.Refused = open.refused
+		accepts = callers.Accept
 		secured = callers.Wrap(secured)
+		outer := connContext
 		connContext = func(ctx context.Context, connection net.Conn) context.Context {
-			return callers.ConnContext(age.connContext(ctx, connection), connection)
+			return callers.ConnContext(outer(ctx, connection), connection)
 		}
 	}
-	s.secure = newHTTPServer(health.metrics.countResponses(age.wrap(secured)), errorLog)
-	s.secure.TLSConfig = certificates.config
-	s.secure.ConnContext = connContext
+	secured = health.metrics.countResponses(age.wrap(secured))
+	s.callers = newHTTPServer(secured, errorLog)
+	s.strangers = newStrangersServer(secured, errorLog)
+	for _, server := range []*http.Server{s.callers, s.strangers} {
+		server.TLSConfig = certificates.config.Clone() // a server adds to it
+		server.ConnContext = connContext
+	}
+	s.open = open
 	s.plain = newHTTPServer(health.handler(), errorLog)
 
 	config := net.ListenConfig{}
@@ -102,13 +130,19 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 		config.Control = sharePort
 	}
 	address := net.JoinHostPort(options.BindAddress, strconv.Itoa(options.SecurePort))
-	if s.secureListen, err = config.Listen(ctx, "tcp", address); err != nil {
+	secureListen, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
 		return nil, fmt.Errorf("secure port: %w", err)
 	}
 	if s.plainListen, err = config.Listen(ctx, "tcp", options.HealthBindAddress); err != nil {
-		_ = s.secureListen.Close()
+		_ = secureListen.Close()
 		return nil, fmt.Errorf("health port: %w", err)
 	}
+	s.door = &door{
+		listener: open.listener(secureListen), config: certificates.config, accepts: accepts, log: errorLog,
+		callers: newHanded(secureListen.Addr()), strangers: newHanded(secureListen.Addr()), ended: make(chan struct{}),
+	}
+	s.plainListen = newConnections(func() int { return maxHealthConnections }, log).withoutTLS().listener(s.plainListen)
 	return s, nil
 }
 
@@ -122,7 +156,22 @@ func newHTTPServer(handler http.Handler, errorLog *log.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     maxUnreadPerStream,
+			MaxReceiveBufferPerConnection: maxUnreadPerConnection,
+			WriteByteTimeout:              writeByteTimeout,
+		},
 	}
+}
+
+// newStrangersServer returns a server for callers who are told that they are not
+// accepted: one request at a time, and soon.
+func newStrangersServer(handler http.Handler, errorLog *log.Logger) *http.Server {
+	server := newHTTPServer(handler, errorLog)
+	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = readHeaderTimeout, readHeaderTimeout, readHeaderTimeout
+	server.HTTP2.MaxConcurrentStreams = 1
+	server.HTTP2.MaxReceiveBufferPerConnection = 64 << 10 // the least there can be
+	return server
 }
 
 // Run serves until ctx is done, then lets requests under way end. It returns an
@@ -132,11 +181,13 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	s.certificates.run(background)
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 4)
 	var serving sync.WaitGroup
-	serving.Go(func() { failed <- s.secure.ServeTLS(s.secureListen, "", "") })
+	serving.Go(func() { failed <- s.door.run() })
+	serving.Go(func() { failed <- s.callers.Serve(s.door.callers) })
+	serving.Go(func() { failed <- s.strangers.Serve(s.door.strangers) })
 	serving.Go(func() { failed <- s.plain.Serve(s.plainListen) })
-	s.log.Info("serving", "secure", s.secureListen.Addr().String(), "health", s.plainListen.Addr().String())
+	s.log.Info("serving", "secure", s.door.listener.Addr().String(), "health", s.plainListen.Addr().String())
 
 	var err error
 	select {
@@ -153,11 +204,15 @@ func (s *Server) Run(ctx context.Context) error {
 	if err == nil {
 		time.Sleep(s.options.ShutdownDelay)
 	}
+	_ = s.door.listener.Close()
+	s.door.await(handshakesWait)
+	s.open.closeStrangers()
+	_ = s.strangers.Close()
 	grace, stop := context.WithTimeout(background, s.options.GracePeriod)
 	defer stop()
-	if shutdownErr := s.secure.Shutdown(grace); shutdownErr != nil {
+	if shutdownErr := s.callers.Shutdown(grace); shutdownErr != nil {
 		err = errors.Join(err, fmt.Errorf("requests were still under way when the grace period of %s ended: %w", s.options.GracePeriod, shutdownErr))
-		_ = s.secure.Close()
+		_ = s.callers.Close()
 	}
 	_ = s.plain.Close()
 	// A listener that is told to end before it has begun is closed by its goroutine.

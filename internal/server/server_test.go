@@ -19,10 +19,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/net/http2"
 
 	"tokenreview.dev/webhook/internal/certs"
 	"tokenreview.dev/webhook/internal/issuertest"
@@ -40,6 +42,8 @@ type fixture struct {
 	handler *tokenreview.Handler
 	log     *slog.Logger
 	dir     string
+	// limit puts other limits in force.
+	limit func(tokenreview.Limits)
 }
 
 // newFixture makes certificates and the rules of issuers with the given keys.
@@ -63,6 +67,11 @@ func newFixture(t *testing.T, configs ...issuers.Config) *fixture {
 	set.AwaitFirstFetch(t.Context())
 	rules := &tokenreview.Rules{Issuers: set, Policies: map[string]*policy.Policy{}}
 	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(f.metrics.Registry))
+	f.limit = func(limits tokenreview.Limits) {
+		limited := *rules
+		limited.Limits = limits
+		reviewer.Use(&limited)
+	}
 	f.health = server.NewHealth(reviewer, f.metrics)
 	f.handler = tokenreview.NewHandler(reviewer, f.log)
 	return f
@@ -504,6 +513,10 @@ func TestMetrics(t *testing.T) {
 		`tokenreview_issuer_ready{issuer="b"} 0`,
 		`tokenreview_issuer_keys{issuer="a"} 1`,
 		`tokenreview_issuer_keys_age_seconds{issuer="a"} `,
+		`tokenreview_issuer_keys_max_age_seconds{issuer="b"} 86400`,
+		`tokenreview_connections 1`,
+		`tokenreview_connections_displaced_total 0`,
+		`tokenreview_requests_in_flight 0`,
 		`tokenreview_config_reloads_total{result="success"} 1`,
 		`tokenreview_config_reloads_total{result="failure"} 1`,
 		`tokenreview_config_last_reload_success_timestamp_seconds `,
@@ -514,8 +527,8 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("expected %s", line)
 		}
 	}
-	if strings.Contains(metrics, `keys_age_seconds{issuer="b"}`) {
-		t.Error("expected no age of keys that never were")
+	if strings.Contains(metrics, `keys_age_seconds{issuer="b"}`) || strings.Contains(metrics, `keys_max_age_seconds{issuer="a"}`) {
+		t.Error("expected no age of keys that never were, and no end of those that do not age")
 	}
 	if bytes.Contains([]byte(metrics), []byte("opaque")) {
 		t.Error("a metric quotes the token")
@@ -596,31 +609,6 @@ func TestRequestsWithHugeHeadersAreRefused(t *testing.T) {
 			_ = response.Body.Close()
 			if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 				t.Errorf("expected 431, got %s", response.Status)
-			}
-		})
-	}
-}
-
-// The server gives up a request that trickles in; callers send theirs in one packet.
-func TestACallerThatDoesNotFinishItsHeaderIsHungUpOn(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, withKeys("main"))
-	f.run(t)
-	for name, dial := range map[string]func() (net.Conn, error){
-		"the secure port": func() (net.Conn, error) { return tls.Dial("tcp", f.address(), f.tlsConfig(t)) },
-		"the health port": func() (net.Conn, error) { return net.Dial("tcp", f.options.HealthBindAddress) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			connection, err := dial()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = connection.Close() }()
-			fmt.Fprint(connection, "GET / HTTP/1.1\r\nHost: x\r\n")
-			_ = connection.SetReadDeadline(time.Now().Add(8 * time.Second)) // less than the time for a whole request
-			if _, err := io.Copy(io.Discard, connection); err != nil {
-				t.Errorf("expected the connection to be closed after five seconds, got %v", err)
 			}
 		})
 	}
@@ -789,4 +777,163 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 	eventually(t, "the failed handshake is logged", func() bool {
 		return strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "TLS handshake error")
 	})
+}
+
+func TestReadinessTellsOfSavedKeys(t *testing.T) {
+	issuer := issuertest.Start("")
+	t.Cleanup(issuer.Close)
+	config := issuers.Config{Name: "a", URL: issuer.URL, Audiences: []string{"a"}, Keys: issuers.KeysConfig{CertificateAuthority: []byte(issuer.CertificateAuthority())}}
+	dir := t.TempDir()
+	start := func(dir string) (*fixture, *issuers.Set) {
+		f := newFixture(t)
+		f.metrics = server.NewMetrics("v1.2.3", "abc")
+		set, err := issuers.NewSet([]issuers.Config{config}, nil, issuers.Options{StateDir: dir, OnSave: f.metrics.Saved})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { set.Close(nil) })
+		set.AwaitFirstFetch(t.Context())
+		f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set}, nil), f.metrics)
+		f.run(t)
+		return f, set
+	}
+	wantReady := func(f *fixture, detail string) {
+		t.Helper()
+		eventually(t, "a report with "+detail, func() bool {
+			code, report := f.get(t, "/readyz?verbose")
+			return code == http.StatusOK && strings.Contains(report, detail)
+		})
+	}
+	f, set := start(dir)
+	wantReady(f, "[+]issuer/a ok: 1 keys, ")
+	eventually(t, "a save that is counted", func() bool {
+		_, metrics := f.get(t, "/metrics")
+		return strings.Contains(metrics, `tokenreview_key_saves_total{issuer="a",result="success"} 1`)
+	})
+	set.Close(nil)
+
+	f, _ = start(filepath.Join(dir, "missing"))
+	wantReady(f, "[-]state/a failed: save keys: ")
+
+	issuer.Close()
+	f, _ = start(dir)
+	wantReady(f, ", from the state directory; the last fetch failed: ")
+
+	// What cannot be restored is told of where people look.
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	f, _ = start(dir)
+	if code, report := f.get(t, "/readyz?verbose"); code != http.StatusServiceUnavailable || !strings.Contains(report, "[-]state/a failed: restore keys: ") {
+		t.Errorf("expected 503 and why nothing was restored, got %d\n%s", code, report)
+	}
+}
+
+// However many strangers there are, the API server comes in.
+func TestConnectionsAreBoundedAndStrangersGoFirst(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.limit(tokenreview.Limits{MaxConnections: 3})
+	f.run(t)
+	client := f.client(t)
+	opened := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if !info.Reused {
+			opened++
+		}
+	}})
+	ask := func() {
+		t.Helper()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+f.address()+"/authenticate", strings.NewReader(opaqueReview))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("expected 200, got %s", response.Status)
+		}
+	}
+	var strangers []net.Conn
+	for range 10 {
+		connection, err := net.Dial("tcp", f.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }()
+		strangers = append(strangers, connection)
+		ask()
+	}
+	if opened != 1 {
+		t.Errorf("expected the API server to keep its connection, got %d", opened)
+	}
+	for _, connection := range strangers[:8] {
+		_ = connection.SetReadDeadline(time.Now().Add(4 * time.Second)) // less than the time for a handshake
+		// Which kube-apiserver's client tries again after, while EOF is for good.
+		if _, err := connection.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("expected the older strangers' connections to be reset, got %v", err)
+		}
+	}
+}
+
+// Over HTTP/2 a connection is as many callers as its server allows.
+func TestStrangersHaveOneRequestAtATime(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	// streams is how many requests at a time the server allows on a new connection.
+	streams := func(config *tls.Config) uint32 {
+		t.Helper()
+		config.NextProtos = []string{"h2"}
+		connection, err := tls.Dial("tcp", f.address(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }()
+		_ = connection.SetDeadline(time.Now().Add(time.Minute))
+		if _, err := io.WriteString(connection, http2.ClientPreface); err != nil {
+			t.Fatal(err)
+		}
+		framer := http2.NewFramer(connection, connection)
+		if err := framer.WriteSettings(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			settings, ok := frame.(*http2.SettingsFrame)
+			if !ok || settings.IsAck() {
+				continue
+			}
+			allowed, _ := settings.Value(http2.SettingMaxConcurrentStreams)
+			return allowed
+		}
+	}
+	if n := streams(f.tlsConfig(t)); n < 100 {
+		t.Errorf("expected the API server to have many, got %d", n)
+	}
+	stranger := f.tlsConfig(t)
+	stranger.Certificates = nil
+	if n := streams(stranger); n != 1 {
+		t.Errorf("expected a stranger to have one, got %d", n)
+	}
+}
+
+func TestWhoDoesNotSpeakTLSIsTold(t *testing.T) {
+	f := newFixture(t, withKeys("main"))
+	f.run(t)
+	response, err := http.Get("http://" + f.address() + "/authenticate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "wants TLS") {
+		t.Errorf("expected 400 that says so, got %s %q", response.Status, body)
+	}
 }

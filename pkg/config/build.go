@@ -30,7 +30,13 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 	if previous == nil {
 		previous = &tokenreview.Rules{}
 	}
-	rules := &tokenreview.Rules{Policies: make(map[string]*policy.Policy, len(c.Issuers))}
+	rules := &tokenreview.Rules{
+		Policies: make(map[string]*policy.Policy, len(c.Issuers)),
+		Limits: tokenreview.Limits{
+			MaxRequestsInFlight: *c.Webhook.Limits.MaxRequestsInFlight,
+			MaxConnections:      *c.Webhook.Limits.MaxConnections,
+		},
+	}
 	others := newAsked(previous.Policies, options)
 	configs := make([]issuers.Config, 0, len(c.Issuers))
 	for i := range c.Issuers {

@@ -237,3 +237,19 @@ spec:
 		t.Error("expected Graph to go on under another name of the issuer")
 	}
 }
+
+func TestLimitsAreThoseOfTheFile(t *testing.T) {
+	const file = `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- {issuer: {url: "https://a.example", audiences: [a]}, claimMappings: {username: {claim: sub, prefix: "a:"}}}
+`
+	for text, limits := range map[string]tokenreview.Limits{
+		file: tokenreview.DefaultLimits(),
+		file + "---\napiVersion: tokenreview.dev/v1alpha1\nkind: WebhookConfiguration\nspec: {limits: {maxRequestsInFlight: 7, maxConnections: 9}}\n": {MaxRequestsInFlight: 7, MaxConnections: 9},
+	} {
+		if got := buildRules(t, nil, Options{}, text).Limits; got != limits {
+			t.Errorf("expected %+v, got %+v", limits, got)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,24 +18,6 @@ import (
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 )
 
-// seeds are the contents of the files under testdata.
-func seeds(t testing.TB) [][]byte {
-	t.Helper()
-	paths, err := filepath.Glob("testdata/*/*.yaml")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no testdata: %v", err)
-	}
-	var seeds [][]byte
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seeds = append(seeds, data)
-	}
-	return seeds
-}
-
 func TestLoad(t *testing.T) {
 	config, err := Load("testdata/valid/policies.yaml")
 	if err != nil {
@@ -48,6 +29,9 @@ func TestLoad(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"https://kubernetes.default.svc"}, config.Webhook.DisallowedIssuers); diff != "" {
 		t.Errorf("disallowedIssuers (-want +got)\n%s", diff)
+	}
+	if limits := config.Webhook.Limits; *limits.MaxRequestsInFlight != 400 || *limits.MaxConnections != 512 {
+		t.Errorf("expected limits as written, and the default for the other, got %d and %d", *limits.MaxRequestsInFlight, *limits.MaxConnections)
 	}
 	algorithms := []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"}
 	defaults := v1alpha1.IssuerPolicySpec{

@@ -7,6 +7,7 @@ import (
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
 // defaultEmailVerifiedClaim is the claim of OpenID Connect Core §5.1.
@@ -19,6 +20,13 @@ const (
 	// defaultLivenessCacheTTL is what kube-apiserver remembers an accepted token for.
 	defaultLivenessCacheTTL = 10 * time.Second
 )
+
+// setWebhookDefaults fills in what the WebhookConfiguration does not say.
+func setWebhookDefaults(spec *v1alpha1.WebhookConfigurationSpec) {
+	defaults := tokenreview.DefaultLimits()
+	setDefaultPointer(&spec.Limits.MaxRequestsInFlight, defaults.MaxRequestsInFlight)
+	setDefaultPointer(&spec.Limits.MaxConnections, defaults.MaxConnections)
+}
 
 // setDefaults fills in what the policy of an issuer does not say.
 func setDefaults(spec *v1alpha1.IssuerPolicySpec, issuer string) {

@@ -1,19 +1,14 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/install"
-
-	"tokenreview.dev/webhook/internal/strictyaml"
 )
 
 const (
@@ -146,46 +141,6 @@ func TestFileThatIsTooLarge(t *testing.T) {
 	if _, err := Parse("file", []byte(text+"\n")); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("%d bytes: got error %v", len(text)+1, err)
 	}
-}
-
-// FuzzParse also holds Parse to its promise about document 1: what it accepts,
-// kube-apiserver accepts, and reads the same in it.
-func FuzzParse(f *testing.F) {
-	for _, data := range seeds(f) {
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := Parse("file", data)
-		if err != nil {
-			var all Errors
-			if !errors.As(err, &all) || len(all) == 0 {
-				t.Fatalf("got error %v, want Errors", err)
-			}
-			for _, one := range all {
-				// NEL, LS and PS, which end in these bytes, break lines as well.
-				breaks := bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) +
-					bytes.Count(data, []byte("\x85")) + bytes.Count(data, []byte("\xa8")) + bytes.Count(data, []byte("\xa9"))
-				if one.Line < 1 || one.Line > breaks+1 {
-					t.Errorf("no such line: %v", one)
-				}
-				if strings.ContainsAny(one.Error(), "\n\r") {
-					t.Errorf("not one line: %q", one.Error())
-				}
-			}
-			return
-		}
-		want, err := upstream(data)
-		if err != nil {
-			t.Fatalf("kube-apiserver refuses what we accept: %v", err)
-		}
-		if diff := cmp.Diff(want.JWT, authenticators(got), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("document 1 (-kube-apiserver +webhook)\n%s", diff)
-		}
-		alone, err := upstream(strictyaml.Split("file", data)[0].Text)
-		if diff := cmp.Diff(want, alone); err != nil || diff != "" {
-			t.Errorf("the first document is cut wrongly: %v\n%s", err, diff)
-		}
-	})
 }
 
 func names(config *Config) []string {

@@ -92,6 +92,7 @@ func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte)
 	if file.webhook.object != nil {
 		config.Webhook = file.webhook.object.Spec
 	}
+	setWebhookDefaults(&config.Webhook)
 	for _, jwt := range file.authentication.object.JWT {
 		issuer := Issuer{Name: derivedName(jwt.Issuer.URL), JWT: jwt}
 		if policy := file.policyOf(jwt.Issuer.URL); policy != nil {

@@ -43,7 +43,20 @@ func validateWebhook(webhook *v1alpha1.WebhookConfiguration) field.ErrorList {
 	if name := webhook.Metadata.Name; name != "" {
 		errs = append(errs, validateName(name, field.NewPath("metadata", "name"))...)
 	}
-	return append(errs, validateTexts(webhook.Spec.DisallowedIssuers, field.NewPath("spec", "disallowedIssuers"))...)
+	errs = append(errs, validateTexts(webhook.Spec.DisallowedIssuers, field.NewPath("spec", "disallowedIssuers"))...)
+	limits, path := webhook.Spec.Limits, field.NewPath("spec", "limits")
+	errs = append(errs, validateCount(limits.MaxRequestsInFlight, path.Child("maxRequestsInFlight"))...)
+	return append(errs, validateCount(limits.MaxConnections, path.Child("maxConnections"))...)
+}
+
+// maxLimit is above what a machine can do, and so a mistake.
+const maxLimit = 100_000
+
+func validateCount(count *int, path *field.Path) field.ErrorList {
+	if count == nil || 1 <= *count && *count <= maxLimit {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, *count, fmt.Sprintf("must be from 1 to %d", maxLimit))}
 }
 
 // validatePolicy validates what a policy says by itself.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -29,6 +30,12 @@ func warnings(file decodedFile, compiler authenticationcel.Compiler) Errors {
 			warn(first, field.NewPath("jwt").Index(i).Child("issuer", "url"), message)
 		}
 	}
+	if webhook := file.webhook; webhook.object != nil {
+		if limit := webhook.object.Spec.Limits.MaxRequestsInFlight; limit != nil && *limit < lowRequestsInFlight {
+			warn(webhook.document, field.NewPath("spec", "limits", "maxRequestsInFlight"), fmt.Sprintf(
+				"is below %d: tokens of strangers that wait for an issuer's keys can fill it, and others' are answered 429 meanwhile", lowRequestsInFlight))
+		}
+	}
 	for _, policy := range file.policies {
 		for _, doubtful := range doubtfulSettings(&policy.object.Spec) {
 			if doubtful.set {
@@ -39,6 +46,9 @@ func warnings(file decodedFile, compiler authenticationcel.Compiler) Errors {
 	}
 	return found.Sorted()
 }
+
+// lowRequestsInFlight is what may wait for keys, and some room beside it.
+const lowRequestsInFlight = 200
 
 // doubtfulSetting is a setting that lets in what would be refused without it, or
 // that does not do what it seems to.

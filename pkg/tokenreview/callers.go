@@ -26,6 +26,9 @@ type Callers struct {
 	options func() (x509.VerifyOptions, bool)
 	now     func() time.Time
 	log     *slog.Logger
+	// Refused is told of each request that is about to be refused; nil means that nobody
+	// is. It is set before the first.
+	Refused func(*http.Request)
 }
 
 // NewCallers returns Callers for the client CA that options returns, which is
@@ -42,9 +45,6 @@ type connectionKey struct{}
 // present costs time: longer chains are refused unseen.
 const maxChain = 4
 
-// refusalLasts is how long a refused certificate is not looked at again.
-const refusalLasts = 10 * time.Second
-
 // connection remembers the outcome for one connection, so that a chain, good or
 // bad, is checked once and not with every request.
 type connection struct {
@@ -53,7 +53,7 @@ type connection struct {
 }
 
 // outcome is whether a certificate is accepted, which holds as long as roots are the client CA
-// and until has not come.
+// and, if it is, until has not come.
 type outcome struct {
 	err   error // why it is not accepted
 	roots *x509.CertPool
@@ -71,19 +71,40 @@ func (c *Callers) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 			c.log.Warn("caller without a client certificate", "remote", r.RemoteAddr)
-			writeStatus(w, newStatus(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "a client certificate is required"))
+			c.refuse(w, r, newStatus(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "a client certificate is required"))
 			return
 		}
 		if err := c.check(r); err != nil {
 			leaf := r.TLS.PeerCertificates[0]
 			c.log.Warn("caller whose client certificate is not accepted", "remote", r.RemoteAddr,
 				"subject", leaf.Subject.String(), "issuer", leaf.Issuer.String(), "err", err)
-			writeStatus(w, newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
+			c.refuse(w, r, newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
 				"the client certificate is not accepted: "+err.Error()))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuse ends the connection, too: a stranger has no more to ask, and a caller whose CA
+// was withdrawn must not hold a place.
+func (c *Callers) refuse(w http.ResponseWriter, r *http.Request, status *metav1.Status) {
+	if c.Refused != nil {
+		c.Refused(r)
+	}
+	w.Header().Set("Connection", "close")
+	writeStatus(w, status)
+}
+
+// Accept reports whether a chain of certificates, leaf first, is an accepted caller's. That
+// it is the caller's own is for the TLS handshake to prove.
+func (c *Callers) Accept(chain []*x509.Certificate) bool {
+	options, ok := c.options()
+	if !ok || len(chain) == 0 {
+		return false
+	}
+	options.CurrentTime = c.now()
+	return verify(chain, options).err == nil
 }
 
 // check returns why the caller's certificate is not accepted, nil if it is.
@@ -99,7 +120,8 @@ func (c *Callers) check(r *http.Request) error {
 	}
 	known.mu.Lock()
 	defer known.mu.Unlock()
-	if known.outcome.roots != options.Roots || !options.CurrentTime.Before(known.outcome.until) {
+	ended := known.outcome.err == nil && !options.CurrentTime.Before(known.outcome.until)
+	if known.outcome.roots != options.Roots || ended {
 		known.outcome = verify(r.TLS.PeerCertificates, options)
 	}
 	return known.outcome.err
@@ -107,7 +129,7 @@ func (c *Callers) check(r *http.Request) error {
 
 // verify checks a chain, leaf first, against the client CA.
 func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
-	refused := outcome{roots: options.Roots, until: options.CurrentTime.Add(refusalLasts)}
+	refused := outcome{roots: options.Roots}
 	if len(chain) > maxChain {
 		refused.err = fmt.Errorf("the chain has more than %d certificates", maxChain)
 		return refused

@@ -2,6 +2,7 @@ package tokenreview_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -203,23 +205,33 @@ func TestALongChainIsRefusedUnseen(t *testing.T) {
 	}
 }
 
-// What a hostile chain costs, it costs once for each connection.
-func TestARefusedCertificateIsCheckedOncePerConnection(t *testing.T) {
-	stranger := newAuthority(t)
-	g := newGate(t, newAuthority(t))
-	client := g.client(t, stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour))
-	if code, _ := g.get(t, client); code != 403 {
-		t.Fatalf("expected 403, got %d", code)
-	}
-	// The same roots, but trusted: only a second look would find out.
-	roots := g.options.Load().Roots
-	roots.AddCert(stranger.certificate)
-	if code, _ := g.get(t, client); code != 403 {
-		t.Errorf("expected the refusal to be remembered, got %d", code)
-	}
-	g.ahead.Store(int64(11 * time.Second))
-	if code, _ := g.get(t, client); code != 200 {
-		t.Errorf("expected another look after ten seconds, got %d", code)
+// A stranger has no more to ask, and a caller whose CA was withdrawn must not hold a
+// place.
+func TestARefusalEndsTheConnection(t *testing.T) {
+	ca, stranger := newAuthority(t), newAuthority(t)
+	g := newGate(t, ca)
+	for name, test := range map[string]struct {
+		certificate *tls.Certificate
+		connections int
+	}{
+		"of a caller that is accepted":                  {ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 1},
+		"of a caller without a certificate":             {nil, 3},
+		"of a caller whose certificate is not accepted": {stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, opened := g.client(t, test.certificate), 0
+			dial := &net.Dialer{}
+			client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				opened++
+				return dial.DialContext(ctx, network, address)
+			}
+			for range 3 {
+				g.get(t, client)
+			}
+			if opened != test.connections {
+				t.Errorf("expected three requests on %d connections, got %d", test.connections, opened)
+			}
+		})
 	}
 }
 

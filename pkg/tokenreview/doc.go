@@ -6,5 +6,6 @@
 // policy decide, reply.go writes the outcome down. It is the only package that
 // knows TokenReview types and HTTP status codes.
 //
-// Read it in this order: callers.go, handler.go, reviewer.go, reply.go.
+// Read it in this order: callers.go, handler.go, limits.go, reviewer.go,
+// reply.go.
 package tokenreview

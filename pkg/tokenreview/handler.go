@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"os"
 	"runtime/debug"
 
 	"github.com/go-json-experiment/json"
@@ -33,13 +34,18 @@ const reviewsPerSecond = 10
 type Handler struct {
 	reviewer *Reviewer
 	log      *slog.Logger
-	// refusals and spared are log, bounded.
-	refusals, spared *slog.Logger
+	// refusals, spared and overload are log, bounded.
+	refusals, spared, overload *slog.Logger
 }
 
 // NewHandler returns a handler that answers as reviewer decides.
 func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
-	return &Handler{reviewer: reviewer, log: log, refusals: logging.Limited(log, reviewsPerSecond), spared: logging.Limited(log, reviewsPerSecond)}
+	return &Handler{
+		reviewer: reviewer, log: log,
+		refusals: logging.Limited(log, reviewsPerSecond),
+		spared:   logging.Limited(log, reviewsPerSecond),
+		overload: logging.Limited(log, 1),
+	}
 }
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
@@ -55,14 +61,39 @@ type untrustedReview struct {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
+	// Before anything of the request is read: what is read is kept while it is under way.
+	leave, ok := h.reviewer.enter()
+	if !ok {
+		h.shed(w, "")
+		return
+	}
+	defer leave()
 	request, status := decode(w, r)
 	if status != nil {
+		if status.Code == http.StatusTooManyRequests {
+			w.Header().Set("Retry-After", "1")
+		}
 		writeStatus(w, status)
 		return
 	}
 	answer := h.reviewer.Review(r.Context(), request.Spec.Token, request.Spec.Audiences, nil)
+	if answer.Overloaded {
+		h.shed(w, answer.Issuer)
+		return
+	}
 	h.logAnswer(r.Context(), &answer)
 	writeReview(w, request.APIVersion, &answer)
+}
+
+// shed answers that too many requests are under way, or too many for tokens of an
+// issuer. kube-apiserver tries again.
+func (h *Handler) shed(w http.ResponseWriter, issuer string) {
+	if issuer == "" {
+		issuer = noIssuer
+	}
+	h.overload.Warn("too many requests at a time: answered 429", "issuer", issuer, "maxRequestsInFlight", h.reviewer.Rules().Limits.orDefault().MaxRequestsInFlight)
+	w.Header().Set("Retry-After", "1")
+	writeStatus(w, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many requests at a time"))
 }
 
 // logAnswer logs what becomes of a token that an issuer of ours has signed, at a
@@ -123,6 +154,10 @@ func decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.St
 		if errors.As(err, &tooLarge) {
 			return request, newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
 				fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes))
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			// The caller is slow, or this machine is: both may be better next time.
+			return request, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the body did not come in time")
 		}
 		return badRequest("the body could not be read")
 	}

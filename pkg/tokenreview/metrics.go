@@ -16,6 +16,8 @@ type Metrics struct {
 	reviews  *prometheus.CounterVec
 	spared   *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	shed     *prometheus.CounterVec
+	registry prometheus.Registerer
 }
 
 // NewMetrics registers the metrics of reviews.
@@ -34,13 +36,45 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 			Help:    "Time to decide about one token, without reading the request and writing the answer.",
 			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"issuer"}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_requests_shed_total",
+			Help: `Requests answered 429: "-" for those beyond limits.maxRequestsInFlight, an issuer for its tokens beyond its part of it.`,
+		}, []string{"issuer"}),
+		registry: registry,
 	}
-	registry.MustRegister(m.reviews, m.spared, m.duration)
+	registry.MustRegister(m.reviews, m.spared, m.duration, m.shed)
 	return m
+}
+
+// requests adds how many requests are under way.
+func (m *Metrics) requests(underWay *gate) {
+	if m == nil {
+		return
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tokenreview_requests_in_flight",
+		Help: "Requests that are under way.",
+	}, func() float64 { return float64(underWay.count()) }))
+}
+
+// overloaded counts a request that is answered 429; no issuer means that all
+// together were too many.
+func (m *Metrics) overloaded(issuer string) {
+	if m == nil {
+		return
+	}
+	if issuer == "" {
+		issuer = noIssuer
+	}
+	m.shed.WithLabelValues(issuer).Inc()
 }
 
 func (m *Metrics) observe(answer *Answer, took time.Duration) {
 	if m == nil {
+		return
+	}
+	if answer.Overloaded {
+		m.overloaded(answer.Issuer)
 		return
 	}
 	issuer := answer.Issuer

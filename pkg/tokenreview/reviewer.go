@@ -24,6 +24,8 @@ type Rules struct {
 	Issuers *issuers.Set
 	// Policies holds each issuer's policy by the issuer's name.
 	Policies map[string]*policy.Policy
+	// Limits bound what callers take up meanwhile; zero fields are DefaultLimits.
+	Limits Limits
 }
 
 // Answer is the outcome of one review. The zero value refuses.
@@ -47,6 +49,9 @@ type Answer struct {
 	// Undecided means that the refusal holds for this moment only: something needed
 	// to decide was missing.
 	Undecided bool
+	// Overloaded means that nothing was decided, because too many reviews of the
+	// issuer's tokens are under way: the caller may try again.
+	Overloaded bool
 }
 
 // Reason is the code of the refusal, or reason.Allowed.
@@ -60,22 +65,37 @@ func (a *Answer) Reason() string {
 // Reviewer decides about tokens by the rules in force. It is safe for concurrent
 // use.
 type Reviewer struct {
-	rules   atomic.Pointer[Rules]
+	inForce atomic.Pointer[inForce]
 	metrics *Metrics
+	// requests are those under way, whatever becomes of them.
+	requests gate
+}
+
+// inForce is rules, and how many reviews by them are under way.
+type inForce struct {
+	*Rules
+	shares shares
 }
 
 // NewReviewer returns a reviewer that decides by rules. metrics may be nil.
 func NewReviewer(rules *Rules, metrics *Metrics) *Reviewer {
 	r := &Reviewer{metrics: metrics}
-	r.rules.Store(rules)
+	metrics.requests(&r.requests)
+	r.Use(rules)
 	return r
 }
 
 // Rules returns the rules in force.
-func (r *Reviewer) Rules() *Rules { return r.rules.Load() }
+func (r *Reviewer) Rules() *Rules { return r.inForce.Load().Rules }
 
 // Use puts other rules in force, for every review that begins from now on.
-func (r *Reviewer) Use(rules *Rules) { r.rules.Store(rules) }
+func (r *Reviewer) Use(rules *Rules) {
+	var before shares
+	if current := r.inForce.Load(); current != nil {
+		before = current.shares
+	}
+	r.inForce.Store(&inForce{Rules: rules, shares: newShares(rules, before)})
+}
 
 // Review decides who token speaks for. audiences are those that the caller asks
 // about, and may be empty.
@@ -83,10 +103,10 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
-	rules := r.rules.Load()
+	rules := r.inForce.Load()
 	answer := rules.review(ctx, token, audiences, t)
 	// A change of the rules ends what the old ones were waiting for.
-	for current := r.rules.Load(); answer.Undecided && current != rules; current = r.rules.Load() {
+	for current := r.inForce.Load(); answer.Undecided && current != rules; current = r.inForce.Load() {
 		rules = current
 		answer = rules.review(ctx, token, audiences, t)
 	}
@@ -94,7 +114,7 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 	return answer
 }
 
-func (r *Rules) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+func (r *inForce) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
 	verification, err := r.Issuers.Verify(ctx, token, t)
 	answer := Answer{Proven: verification.Proven, Refusal: verification.Refusal}
 	if verification.Issuer != nil {
@@ -108,6 +128,13 @@ func (r *Rules) review(ctx context.Context, token string, audiences []string, t 
 	if verification.Claims == nil {
 		return answer
 	}
+	// From here on others may be asked, who may hang.
+	leave, ok := r.shares.enter(answer.Issuer)
+	if !ok {
+		answer.Overloaded = true
+		return answer
+	}
+	defer leave()
 	request := policy.Request{Claims: verification.Claims, Token: token}
 	decision, err := r.Policies[answer.Issuer].Decide(ctx, request, t)
 	answer.User, answer.Refusal, answer.WouldRefuse = decision.User, decision.Refusal, decision.WouldRefuse

@@ -1,0 +1,91 @@
+package tokenreview
+
+import "sync/atomic"
+
+// Limits bound what callers take up, whoever they are.
+type Limits struct {
+	// MaxRequestsInFlight is how many requests may be under way at a time. A Handler
+	// answers 429 to those beyond, at once: nothing queues.
+	MaxRequestsInFlight int
+	// MaxConnections is how many connections a server may have at a time. It is for the
+	// server that listens.
+	MaxConnections int
+}
+
+// DefaultLimits suit a control plane. An API server has up to 250 requests under way
+// on its one connection, each of some kilobytes, and opens another one for more. A
+// request holds up to 150 KiB while it is read.
+func DefaultLimits() Limits { return Limits{MaxRequestsInFlight: 500, MaxConnections: 512} }
+
+func (l Limits) orDefault() Limits {
+	defaults := DefaultLimits()
+	if l.MaxRequestsInFlight == 0 {
+		l.MaxRequestsInFlight = defaults.MaxRequestsInFlight
+	}
+	if l.MaxConnections == 0 {
+		l.MaxConnections = defaults.MaxConnections
+	}
+	return l
+}
+
+// MaxConnections is how many connections a server may have now.
+func (r *Reviewer) MaxConnections() int { return r.Rules().Limits.orDefault().MaxConnections }
+
+// enter lets a request in, unless too many are under way. Whoever got in leaves.
+func (r *Reviewer) enter() (leave func(), ok bool) {
+	if r.requests.enter(r.Rules().Limits.orDefault().MaxRequestsInFlight) {
+		return r.requests.leave, true
+	}
+	r.metrics.overloaded("")
+	return nil, false
+}
+
+// gate counts those who are inside. It is safe for concurrent use.
+type gate struct{ inside atomic.Int64 }
+
+// enter reports whether fewer than limit were inside. Whoever got in leaves.
+func (g *gate) enter(limit int) bool {
+	if g.inside.Add(1) > int64(limit) {
+		g.inside.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (g *gate) leave() { g.inside.Add(-1) }
+
+func (g *gate) count() int64 { return g.inside.Load() }
+
+// maxShares is how many issuers at the most divide the requests among them.
+const maxShares = 4
+
+// shares bound how many requests may be under way with proven tokens of one issuer:
+// where the policy of one asks somebody who hangs, there is room for the others'.
+type shares struct {
+	limit  int
+	issuer map[string]*gate
+}
+
+// newShares goes on with those before: what is under way by the former rules counts.
+func newShares(rules *Rules, before shares) shares {
+	s := shares{issuer: make(map[string]*gate, len(rules.Policies))}
+	for name := range rules.Policies {
+		if s.issuer[name] = before.issuer[name]; s.issuer[name] == nil {
+			s.issuer[name] = &gate{}
+		}
+	}
+	limit := rules.Limits.orDefault().MaxRequestsInFlight
+	s.limit = max(1, limit/max(1, min(maxShares, len(rules.Policies))))
+	return s
+}
+
+func (s shares) enter(issuer string) (leave func(), ok bool) {
+	g := s.issuer[issuer]
+	if g == nil {
+		return func() {}, true // The zero policy, which asks nobody.
+	}
+	if !g.enter(s.limit) {
+		return nil, false
+	}
+	return g.leave, true
+}
