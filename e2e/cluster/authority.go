@@ -8,12 +8,14 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
 )
 
-// Authority signs client certificates for an API server.
+// Authority signs certificates: for the clients of an API server, and for servers on
+// loopback.
 type Authority struct {
 	// File holds its certificate, for Options.ClientCAFile.
 	File string
@@ -32,7 +34,7 @@ func NewAuthority(t *testing.T) *Authority {
 		SerialNumber:          serialNumber(t),
 		Subject:               pkix.Name{CommonName: "e2e"},
 		NotBefore:             time.Now().Add(-time.Minute),
-		NotAfter:              time.Now().Add(time.Hour),
+		NotAfter:              time.Now().Add(2 * time.Hour),
 		KeyUsage:              x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
@@ -45,24 +47,40 @@ func NewAuthority(t *testing.T) *Authority {
 // Client makes a certificate for a user of the API server, in its groups.
 func (a *Authority) Client(t *testing.T, user string, groups ...string) Credential {
 	t.Helper()
+	return a.issue(t, user, x509.Certificate{
+		Subject:     pkix.Name{CommonName: user, Organization: groups},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+}
+
+// Server makes a certificate for a server on loopback.
+func (a *Authority) Server(t *testing.T, name string) Credential {
+	t.Helper()
+	return a.issue(t, name, x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		IPAddresses: []net.IP{net.ParseIP(loopback)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+// issue fills in what all certificates have in common.
+func (a *Authority) issue(t *testing.T, name string, template x509.Certificate) Credential {
+	t.Helper()
 	key := newKey(t)
 	credential := Credential{
-		CertificateFile: filepath.Join(a.dir, user+".crt"),
-		KeyFile:         filepath.Join(a.dir, user+".key"),
+		CertificateFile: filepath.Join(a.dir, name+".crt"),
+		KeyFile:         filepath.Join(a.dir, name+".key"),
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, credential.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-	a.sign(t, &x509.Certificate{
-		SerialNumber: serialNumber(t),
-		Subject:      pkix.Name{CommonName: user, Organization: groups},
-		NotBefore:    time.Now().Add(-time.Minute),
-		NotAfter:     time.Now().Add(time.Hour),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, &key.PublicKey, credential.CertificateFile)
+	template.SerialNumber = serialNumber(t)
+	template.NotBefore = time.Now().Add(-time.Minute)
+	template.NotAfter = time.Now().Add(2 * time.Hour)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	a.sign(t, &template, &key.PublicKey, credential.CertificateFile)
 	return credential
 }
 

@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"strconv"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,10 +30,10 @@ func freePorts(t *testing.T, n int) []int {
 	return ports
 }
 
-// reservePort chooses a port and keeps it for the test: only programs that share
+// ReservePort chooses a port and keeps it for the test: only programs that share
 // their port (SO_REUSEPORT) can listen on it, so it is free between two of them.
 // The reserving socket does not listen, and a connection to it is refused.
-func reservePort(t *testing.T) int {
+func ReservePort(t *testing.T) int {
 	t.Helper()
 	port, fd, err := bindShared()
 	if err != nil {
@@ -51,7 +54,7 @@ func bindShared() (port, fd int, err error) {
 			_ = unix.Close(fd)
 		}
 	}()
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+	if err := sharePort(fd); err != nil {
 		return 0, 0, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
@@ -66,6 +69,20 @@ func bindShared() (port, fd int, err error) {
 		return 0, 0, fmt.Errorf("bound to a %T", address)
 	}
 	return inet.Port, fd, nil
+}
+
+func sharePort(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
+
+// ListenShared listens on a port that was reserved.
+func ListenShared(ctx context.Context, port int) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, connection syscall.RawConn) error {
+		var err error
+		if controlErr := connection.Control(func(fd uintptr) { err = sharePort(int(fd)) }); controlErr != nil {
+			return controlErr
+		}
+		return err
+	}}
+	return config.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 }
 
 func url(scheme string, port int, path string) string {

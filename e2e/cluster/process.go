@@ -21,6 +21,8 @@ type Process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
+	// started is when it was.
+	started time.Time
 	// done is closed after the process has ended, however it did.
 	done chan struct{}
 	err  error
@@ -29,20 +31,42 @@ type Process struct {
 // shownLog is how much of a log's end a failed test shows.
 const shownLog = 16 << 10
 
-// start runs a program.
+// Command is a program to run beside the test.
+type Command struct {
+	// Name is what people call it.
+	Name string
+	// Path and Args are the program and its arguments.
+	Path string
+	Args []string
+	// Env is added to the environment of the test.
+	Env []string
+	// Mounts is a shell script that changes what the program finds in the file system, as
+	// root of namespaces of its own: nobody else sees what it mounts. Linux only.
+	Mounts string
+}
+
+// start runs a program with the test's own environment.
 func start(t *testing.T, name, path string, args ...string) *Process {
 	t.Helper()
-	log, err := os.CreateTemp(t.TempDir(), name+"-*.log")
+	return Run(t, Command{Name: name, Path: path, Args: args})
+}
+
+// Run starts a program, which runs until it ends by itself or with the test.
+func Run(t *testing.T, command Command) *Process {
+	t.Helper()
+	log, err := os.CreateTemp(t.TempDir(), command.Name+"-*.log")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p := &Process{name: name, cmd: exec.Command(path, args...), log: log.Name(), done: make(chan struct{})}
+	p := &Process{name: command.Name, log: log.Name(), started: time.Now(), done: make(chan struct{})}
+	if p.cmd, err = command.exec(); err != nil {
+		t.Fatalf("start %s: %v", p.name, err)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Dir = filepath.Dir(log.Name())
-	dieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		t.Fatalf("start %s: %v", p.name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
@@ -52,16 +76,44 @@ func start(t *testing.T, name, path string, args ...string) *Process {
 		p.Kill()
 		if t.Failed() {
 			log := p.Log(0)
-			t.Logf("the end of the log of %s:\n%s", name, log[max(0, len(log)-shownLog):])
+			t.Logf("the end of the log of %s:\n%s", p.name, log[max(0, len(log)-shownLog):])
 		}
 	})
 	return p
 }
 
+func (c Command) exec() (*exec.Cmd, error) {
+	cmd := exec.Command(c.Path, c.Args...)
+	if c.Mounts != "" {
+		// The shell becomes the program, so that a signal to the one is one to the other.
+		script := "set -e\n" + c.Mounts + "\n" + `exec "$@"`
+		cmd = exec.Command("sh", append([]string{"-c", script, "sh", c.Path}, c.Args...)...)
+	}
+	cmd.Env = append(os.Environ(), c.Env...)
+	dieWithParent(cmd)
+	if c.Mounts != "" {
+		if err := ownMounts(cmd); err != nil {
+			return nil, err
+		}
+	}
+	return cmd, nil
+}
+
+// Started is when the process was started.
+func (p *Process) Started() time.Time { return p.started }
+
 // Kill ends the process at once and waits until it has gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done
+}
+
+// Signal sends the process a signal.
+func (p *Process) Signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("%s: %s: %v", signal, p.name, err)
+	}
 }
 
 // Stop asks the process to end (SIGTERM) and waits for that. It is an error to

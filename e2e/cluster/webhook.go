@@ -2,13 +2,10 @@ package cluster
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -47,12 +44,16 @@ func InstallWebhook(t *testing.T, binary, configuration string) *Webhook {
 		Kubeconfig:   filepath.Join(dir, "certs", "webhook.kubeconfig"),
 		binary:       binary,
 		certificates: filepath.Join(dir, "certs"),
-		port:         reservePort(t),
+		port:         ReservePort(t),
 	}
 	w.Configure(t, configuration)
-	w.Run(t, "certs", "init", "--dir", w.certificates, "--server", url("https", w.port, "/authenticate")).Must(t)
+	w.initCertificates(t)
+	write(t, w.certificate(clientCA), read(t, w.certificate("ca.crt")))
 	return w
 }
+
+// Address is where the webhook listens for TokenReviews.
+func (w *Webhook) Address() string { return net.JoinHostPort(loopback, strconv.Itoa(w.port)) }
 
 // Configure replaces the configuration file in one step.
 func (w *Webhook) Configure(t *testing.T, configuration string) {
@@ -66,32 +67,46 @@ func (w *Webhook) Run(t *testing.T, args ...string) Result {
 	return run(t, w.binary, nil, args...)
 }
 
-// RenewServingCertificate has the same authority sign another serving
-// certificate, in the files that the running webhook reads.
-func (w *Webhook) RenewServingCertificate(t *testing.T) {
-	t.Helper()
-	w.Run(t, "certs", "init", "--dir", w.certificates, "--renew", "--server", url("https", w.port, "/authenticate")).Must(t)
-}
-
 // Start starts a process and waits until it is ready: the configuration is loaded
 // and every issuer has keys. It shares its port with a process that runs already.
 func (w *Webhook) Start(t *testing.T) *WebhookProcess {
 	t.Helper()
+	return w.Launch(t, Launch{})
+}
+
+// Launch says how a process of the webhook differs from a plain one.
+type Launch struct {
+	// Flags are added to those that every process is given.
+	Flags []string
+	// Mounts is as in Command.
+	Mounts string
+	// Until is nil once the process is as far as it is waited for; without it, that is
+	// once every check passes.
+	Until func(*WebhookProcess) error
+}
+
+// Launch starts a process and waits until it is as far as is said.
+func (w *Webhook) Launch(t *testing.T, launch Launch) *WebhookProcess {
+	t.Helper()
+	until := launch.Until
+	if until == nil {
+		until = func(p *WebhookProcess) error { return p.ready(t.Context()) }
+	}
 	process := &WebhookProcess{}
 	startOnPorts(t, time.Minute, 1, func(ports []int) (*Process, func() error) {
 		process.health = url("http", ports[0], "")
-		process.Process = start(t, "webhook", w.binary, "serve",
-			"--config="+w.ConfigFile,
-			"--tls-cert-file="+filepath.Join(w.certificates, "tls.crt"),
-			"--tls-private-key-file="+filepath.Join(w.certificates, "tls.key"),
-			"--client-ca-file="+filepath.Join(w.certificates, "ca.crt"),
-			"--bind-address="+loopback,
+		process.Process = Run(t, Command{Name: "webhook", Path: w.binary, Mounts: launch.Mounts, Args: append([]string{"serve",
+			"--config=" + w.ConfigFile,
+			"--tls-cert-file=" + w.certificate("tls.crt"),
+			"--tls-private-key-file=" + w.certificate("tls.key"),
+			"--client-ca-file=" + w.certificate(clientCA),
+			"--bind-address=" + loopback,
 			fmt.Sprintf("--secure-port=%d", w.port),
 			"--permit-port-sharing",
 			fmt.Sprintf("--health-bind-address=%s:%d", loopback, ports[0]),
 			"--log-format=json",
-		)
-		return process.Process, func() error { return process.ready(t.Context()) }
+		}, launch.Flags...)})
+		return process.Process, func() error { return until(process) }
 	})
 	return process
 }
@@ -99,7 +114,7 @@ func (w *Webhook) Start(t *testing.T) *WebhookProcess {
 // ready is nil once every check of the process passes. The overall answer is 200
 // sooner, with the first issuer that has keys.
 func (p *WebhookProcess) ready(ctx context.Context) error {
-	code, checks, err := get(ctx, http.DefaultClient, p.health+"/readyz?verbose")
+	code, checks, err := p.Health(ctx, "/readyz?verbose")
 	if err != nil {
 		return err
 	}
@@ -112,33 +127,16 @@ func (p *WebhookProcess) ready(ctx context.Context) error {
 // Readyz is what the process says of its own health, check by check.
 func (p *WebhookProcess) Readyz(t *testing.T) string {
 	t.Helper()
-	_, checks, err := get(t.Context(), http.DefaultClient, p.health+"/readyz?verbose")
+	_, checks, err := p.Health(t.Context(), "/readyz?verbose")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return checks
 }
 
-// ServingCertificate is the serial number of the certificate that the webhook
-// shows to a new connection.
-func (w *Webhook) ServingCertificate(ctx context.Context) (*big.Int, error) {
-	authority, err := os.ReadFile(filepath.Join(w.certificates, "ca.crt"))
-	if err != nil {
-		return nil, err
-	}
-	config, err := trusting(authority)
-	if err != nil {
-		return nil, err
-	}
-	dialer := tls.Dialer{Config: config}
-	ctx, cancel := context.WithTimeout(ctx, getTimeout)
-	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(w.port)))
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber, nil
+// Health asks the health port of the process for a path.
+func (p *WebhookProcess) Health(ctx context.Context, path string) (code int, body string, err error) {
+	return get(ctx, http.DefaultClient, p.health+path)
 }
 
 // Documents joins configuration documents in one file. JSON is YAML.
