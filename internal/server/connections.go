@@ -19,15 +19,14 @@ const (
 	// maxHandshakeBytes is how much a caller may send before the TLS handshake is over: a
 	// chain of certificates, which is kept as long as the connection.
 	maxHandshakeBytes = 32 << 10
-	// strangerLasts is how long a connection lasts of which no certificate is
-	// accepted.
+	// strangerLasts is how long a stranger's connection lasts.
 	strangerLasts = 10 * time.Second
 )
 
 // connections bounds how many connections a listener has at a time, and what strangers
 // can do with theirs: whoever connects and shows no accepted certificate. One too many
 // takes the place of the oldest stranger, who can so keep out others of his kind alone;
-// where there are no strangers, the one too many is closed. It is safe for concurrent
+// where there are no strangers, the one too many is reset. It is safe for concurrent
 // use.
 type connections struct {
 	limit func() int
@@ -96,7 +95,7 @@ func (l listener) Accept() (net.Conn, error) {
 		if c := l.connections.add(accepted); c != nil {
 			return c, nil
 		}
-		l.connections.log.Warn("too many connections, all of them callers': the newest is closed", "limit", l.connections.limit(), "remote", accepted.RemoteAddr())
+		l.connections.log.Warn("too many connections, all of them callers': the newest is reset", "limit", l.connections.limit(), "remote", accepted.RemoteAddr())
 		l.connections.displaced.Add(1)
 		reset(accepted)
 	}
@@ -125,7 +124,7 @@ func (c *connections) add(accepted net.Conn) *connection {
 	for c.open >= limit && c.strangers.Len() > 0 {
 		oldest := c.strangers.Front().Value.(*connection)
 		c.forget(oldest)
-		c.log.Warn("too many connections: the oldest without an accepted caller is closed", "limit", limit, "remote", oldest.RemoteAddr())
+		c.log.Warn("too many connections: the oldest without an accepted caller is reset", "limit", limit, "remote", oldest.RemoteAddr())
 		c.displaced.Add(1)
 		reset(oldest.Conn)
 	}
@@ -150,8 +149,8 @@ func (c *connection) cutOff() {
 	reset(c.Conn)
 }
 
-// closeStrangers ends the connections over which no accepted caller has asked: nobody
-// is owed an answer.
+// closeStrangers ends the connections whose callers have shown no accepted certificate:
+// nobody is owed an answer.
 func (c *connections) closeStrangers() {
 	c.mu.Lock()
 	var all []*connection

@@ -13,12 +13,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -148,6 +148,18 @@ func (f *fixture) client(t *testing.T) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: f.tlsConfig(t), ForceAttemptHTTP2: true}}
 }
 
+// countingClient is client, and how many connections it has opened.
+func (f *fixture) countingClient(t *testing.T) (client *http.Client, opened *atomic.Int64) {
+	t.Helper()
+	client, opened = f.client(t), new(atomic.Int64)
+	dialer := &net.Dialer{}
+	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		opened.Add(1)
+		return dialer.DialContext(ctx, network, address)
+	}
+	return client, opened
+}
+
 const opaqueReview = `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"opaque"}}`
 
 func (f *fixture) post(t *testing.T, client *http.Client) *http.Response {
@@ -243,35 +255,18 @@ func TestAnyCallerIsLetInOnlyIfThatIsSaid(t *testing.T) {
 }
 
 func TestConnectionsEndWithTheirAge(t *testing.T) {
-	for age, connections := range map[time.Duration]int{0: 1, time.Hour: 1, time.Nanosecond: 5} {
+	for age, connections := range map[time.Duration]int64{0: 1, time.Hour: 1, time.Nanosecond: 5} {
 		f := newFixture(t, withKeys("main"))
 		f.options.MaxConnectionAge = age
 		f.run(t)
-		client := f.client(t)
-		opened := 0
+		client, opened := f.countingClient(t)
 		for range 5 {
-			trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-				if !info.Reused {
-					opened++
-				}
-			}}
-			request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, "https://"+f.address()+"/authenticate", strings.NewReader(opaqueReview))
-			if err != nil {
-				t.Fatal(err)
-			}
-			request.Header.Set("Content-Type", "application/json")
-			response, err := client.Do(request)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, response.Body)
-			_ = response.Body.Close()
-			if response.StatusCode != http.StatusOK {
+			if response := f.post(t, client); response.StatusCode != http.StatusOK {
 				t.Errorf("expected 200, got %s", response.Status)
 			}
 		}
-		if opened != connections {
-			t.Errorf("age %s: expected five requests on %d connections, got %d", age, connections, opened)
+		if n := opened.Load(); n != connections {
+			t.Errorf("age %s: expected five requests on %d connections, got %d", age, connections, n)
 		}
 	}
 }
@@ -834,30 +829,7 @@ func TestConnectionsAreBoundedAndStrangersGoFirst(t *testing.T) {
 	f := newFixture(t, withKeys("main"))
 	f.limit(tokenreview.Limits{MaxConnections: 3})
 	f.run(t)
-	client := f.client(t)
-	opened := 0
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if !info.Reused {
-			opened++
-		}
-	}})
-	ask := func() {
-		t.Helper()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+f.address()+"/authenticate", strings.NewReader(opaqueReview))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "application/json")
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			t.Errorf("expected 200, got %s", response.Status)
-		}
-	}
+	client, opened := f.countingClient(t)
 	var strangers []net.Conn
 	for range 10 {
 		connection, err := net.Dial("tcp", f.address())
@@ -866,10 +838,12 @@ func TestConnectionsAreBoundedAndStrangersGoFirst(t *testing.T) {
 		}
 		defer func() { _ = connection.Close() }()
 		strangers = append(strangers, connection)
-		ask()
+		if response := f.post(t, client); response.StatusCode != http.StatusOK {
+			t.Errorf("expected 200, got %s", response.Status)
+		}
 	}
-	if opened != 1 {
-		t.Errorf("expected the API server to keep its connection, got %d", opened)
+	if n := opened.Load(); n != 1 {
+		t.Errorf("expected the API server to keep its connection, got %d", n)
 	}
 	for _, connection := range strangers[:8] {
 		_ = connection.SetReadDeadline(time.Now().Add(4 * time.Second)) // less than the time for a handshake

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"tokenreview.dev/webhook/internal/redact"
@@ -37,7 +38,8 @@ const (
 	// rememberedSets is how many sets a key is looked for in that may be new: replicas of
 	// one issuer can differ, and answer in turn.
 	rememberedSets = 8
-	// clockTolerance is how far ahead of the clock keys may be had.
+	// clockTolerance is how far ahead of the clock the time of keys may lie: clocks are
+	// put right now and then.
 	clockTolerance = time.Minute
 	// closeWait is how long work that is told to end is waited for.
 	closeWait = time.Second
@@ -73,7 +75,7 @@ type keys struct {
 	fixed   bool
 	saver   *saver // nil where keys are not saved
 	now     func() time.Time
-	room    *room
+	room    *semaphore.Weighted
 	observe func(error)
 
 	current atomic.Pointer[fetched]
@@ -217,7 +219,7 @@ func (k *keys) fetchOnce(ctx context.Context) error {
 	got, err := fetch(fetching, k.source)
 	if ctx.Err() != nil {
 		// Closed meanwhile, which tells nothing of the issuer: those who wait learn of it
-		// by done.
+		// by closed.
 		return ctx.Err()
 	}
 	if err != nil {

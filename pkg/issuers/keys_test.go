@@ -71,7 +71,7 @@ var errAway = errors.New("the issuer is away")
 // newTestKeys returns keys that go by the bubble's clock.
 func newTestKeys(source source) *keys {
 	return &keys{
-		source: source, maxStaleness: time.Hour, now: time.Now, room: &room{},
+		source: source, maxStaleness: time.Hour, now: time.Now, room: newRoom(),
 		interval: func(fresh time.Duration) time.Duration { return refreshAfter(fresh, time.Hour) },
 		observe:  func(error) {},
 	}
@@ -446,8 +446,8 @@ func TestTokensThatWaitForAnIssuerThatHangsAreBounded(t *testing.T) {
 		waiting(o, ownPlaces)
 		atOnce(o)
 		wait.Wait()
-		if k.waiters != 0 || o.waiters != 0 || k.room.taken.Load() != 0 {
-			t.Errorf("expected nobody to wait any more, got %d, %d, %d", k.waiters, o.waiters, k.room.taken.Load())
+		if k.waiters != 0 || o.waiters != 0 || !k.room.TryAcquire(sharedPlaces) {
+			t.Errorf("expected nobody to wait any more, got %d, %d", k.waiters, o.waiters)
 		}
 	})
 }

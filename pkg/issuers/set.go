@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"tokenreview.dev/webhook/pkg/reason"
 	"tokenreview.dev/webhook/pkg/trace"
 )
@@ -34,7 +36,7 @@ type Options struct {
 type Set struct {
 	issuers []*Issuer
 	byURL   map[string]*Issuer
-	room    *room // of previous sets, too: they may have tokens that wait
+	room    *semaphore.Weighted // of previous sets, too: they may have tokens that wait
 }
 
 // Verification is what is known of a token after Verify. The zero value is a token
@@ -63,7 +65,7 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 			*observer = func(string, error) {}
 		}
 	}
-	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), room: &room{}}
+	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), room: newRoom()}
 	if previous != nil {
 		set.room = previous.room
 	}

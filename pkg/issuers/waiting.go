@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -17,19 +18,8 @@ const (
 	sharedPlaces = 128
 )
 
-// room is where tokens wait for keys. It is safe for concurrent use.
-type room struct{ taken atomic.Int64 }
-
-// enter reports whether there was a place. Whoever got one leaves.
-func (r *room) enter() bool {
-	if r.taken.Add(1) > sharedPlaces {
-		r.taken.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (r *room) leave() { r.taken.Add(-1) }
+// newRoom returns the shared places.
+func newRoom() *semaphore.Weighted { return semaphore.NewWeighted(sharedPlaces) }
 
 // ask has the next fetch made as soon as may be. It counts as a token's.
 func (k *keys) ask() {
@@ -103,13 +93,13 @@ func (k *keys) enter() (leave func(), err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	shared := k.waiters >= ownPlaces
-	if shared && !k.room.enter() {
+	if shared && !k.room.TryAcquire(1) {
 		return nil, errors.New("too many tokens wait for issuers' keys already")
 	}
 	k.waiters++
 	return func() {
 		if shared {
-			k.room.leave()
+			k.room.Release(1)
 		}
 		k.mu.Lock()
 		defer k.mu.Unlock()

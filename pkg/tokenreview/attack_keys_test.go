@@ -164,10 +164,9 @@ func TestKeysThatMustNotVerify(t *testing.T) {
 		"in a file": withKeys("jwksFile: " + file),
 	} {
 		t.Run(source, func(t *testing.T) {
-			reviewer, _ := newReviewer(t, configuration)
-			f := &target{served: serveReviewer(reviewer), reviewer: reviewer}
+			f := newTargetOf(t, configuration)
 			skipped := map[string]string{}
-			for _, err := range reviewer.Rules().Issuers.Statuses()[0].Skipped {
+			for _, err := range f.reviewer.Rules().Issuers.Statuses()[0].Skipped {
 				index, why, _ := strings.Cut(err.Error(), ": ")
 				skipped[index] = why
 			}

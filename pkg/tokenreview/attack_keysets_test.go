@@ -12,9 +12,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwa"
 
 	"tokenreview.dev/webhook/internal/issuertest"
-	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/reason"
-	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
 // Which keys a kid chooses among, and what largest and smallest keys are used.
@@ -95,8 +93,7 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 			token := forge(t, good, `{"alg":"ES256","kid":"good"}`, goodPayload)
 			refused := attack{"", token, reason.KeysUnavailable, test.text, "main"}
 			t.Run("at first", func(t *testing.T) {
-				reviewer, _ := newReviewer(t, configuration)
-				(&target{served: serveReviewer(reviewer), reviewer: reviewer}).refusesOne(t, refused)
+				newTargetOf(t, configuration).refusesOne(t, refused)
 			})
 			t.Run("after a good one", func(t *testing.T) {
 				proper := keySet(published(good, nil))
@@ -120,16 +117,6 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 // newTargetOf is a target of a configuration.
 func newTargetOf(t *testing.T, configuration []byte) *target {
 	t.Helper()
-	loaded, err := config.Parse("test.yaml", configuration)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := loaded.Build(nil, config.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { rules.Issuers.Close(nil) })
-	rules.Issuers.AwaitFirstFetch(t.Context())
-	reviewer := tokenreview.NewReviewer(rules, nil)
+	reviewer, _ := newReviewer(t, configuration)
 	return &target{served: serveReviewer(reviewer), reviewer: reviewer}
 }

@@ -62,12 +62,11 @@ type untrustedReview struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recover(w, r)
 	// Before anything of the request is read: what is read is kept while it is under way.
-	leave, ok := h.reviewer.enter()
-	if !ok {
+	if !h.reviewer.enter() {
 		h.shed(w, "")
 		return
 	}
-	defer leave()
+	defer h.reviewer.leave()
 	request, status := decode(w, r)
 	if status != nil {
 		if status.Code == http.StatusTooManyRequests {
@@ -91,7 +90,7 @@ func (h *Handler) shed(w http.ResponseWriter, issuer string) {
 	if issuer == "" {
 		issuer = noIssuer
 	}
-	h.overload.Warn("too many requests at a time: answered 429", "issuer", issuer, "maxRequestsInFlight", h.reviewer.Rules().Limits.orDefault().MaxRequestsInFlight)
+	h.overload.Warn("too many requests at a time: answered 429", "issuer", issuer, "maxRequestsInFlight", h.reviewer.inForce.Load().limits.MaxRequestsInFlight)
 	w.Header().Set("Retry-After", "1")
 	writeStatus(w, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many requests at a time"))
 }

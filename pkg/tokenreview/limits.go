@@ -29,16 +29,18 @@ func (l Limits) orDefault() Limits {
 }
 
 // MaxConnections is how many connections a server may have now.
-func (r *Reviewer) MaxConnections() int { return r.Rules().Limits.orDefault().MaxConnections }
+func (r *Reviewer) MaxConnections() int { return r.inForce.Load().limits.MaxConnections }
 
 // enter lets a request in, unless too many are under way. Whoever got in leaves.
-func (r *Reviewer) enter() (leave func(), ok bool) {
-	if r.requests.enter(r.Rules().Limits.orDefault().MaxRequestsInFlight) {
-		return r.requests.leave, true
+func (r *Reviewer) enter() bool {
+	if r.requests.enter(r.inForce.Load().limits.MaxRequestsInFlight) {
+		return true
 	}
 	r.metrics.overloaded("")
-	return nil, false
+	return false
 }
+
+func (r *Reviewer) leave() { r.requests.leave() }
 
 // gate counts those who are inside. It is safe for concurrent use.
 type gate struct{ inside atomic.Int64 }
@@ -67,25 +69,13 @@ type shares struct {
 }
 
 // newShares goes on with those before: what is under way by the former rules counts.
-func newShares(rules *Rules, before shares) shares {
-	s := shares{issuer: make(map[string]*gate, len(rules.Policies))}
+func newShares(rules *Rules, limits Limits, before shares) shares {
+	issuers := len(rules.Policies)
+	s := shares{issuer: make(map[string]*gate, issuers), limit: max(1, limits.MaxRequestsInFlight/max(1, min(maxShares, issuers)))}
 	for name := range rules.Policies {
 		if s.issuer[name] = before.issuer[name]; s.issuer[name] == nil {
 			s.issuer[name] = &gate{}
 		}
 	}
-	limit := rules.Limits.orDefault().MaxRequestsInFlight
-	s.limit = max(1, limit/max(1, min(maxShares, len(rules.Policies))))
 	return s
-}
-
-func (s shares) enter(issuer string) (leave func(), ok bool) {
-	g := s.issuer[issuer]
-	if g == nil {
-		return func() {}, true // The zero policy, which asks nobody.
-	}
-	if !g.enter(s.limit) {
-		return nil, false
-	}
-	return g.leave, true
 }

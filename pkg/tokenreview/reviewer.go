@@ -74,6 +74,7 @@ type Reviewer struct {
 // inForce is rules, and how many reviews by them are under way.
 type inForce struct {
 	*Rules
+	limits Limits // with defaults filled in
 	shares shares
 }
 
@@ -94,7 +95,8 @@ func (r *Reviewer) Use(rules *Rules) {
 	if current := r.inForce.Load(); current != nil {
 		before = current.shares
 	}
-	r.inForce.Store(&inForce{Rules: rules, shares: newShares(rules, before)})
+	limits := rules.Limits.orDefault()
+	r.inForce.Store(&inForce{Rules: rules, limits: limits, shares: newShares(rules, limits, before)})
 }
 
 // Review decides who token speaks for. audiences are those that the caller asks
@@ -129,12 +131,12 @@ func (r *inForce) review(ctx context.Context, token string, audiences []string, 
 		return answer
 	}
 	// From here on others may be asked, who may hang.
-	leave, ok := r.shares.enter(answer.Issuer)
-	if !ok {
+	share := r.shares.issuer[answer.Issuer]
+	if !share.enter(r.shares.limit) {
 		answer.Overloaded = true
 		return answer
 	}
-	defer leave()
+	defer share.leave()
 	request := policy.Request{Claims: verification.Claims, Token: token}
 	decision, err := r.Policies[answer.Issuer].Decide(ctx, request, t)
 	answer.User, answer.Refusal, answer.WouldRefuse = decision.User, decision.Refusal, decision.WouldRefuse
