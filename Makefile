@@ -1,5 +1,5 @@
-# Run `make` to see what there is. Go, git and a C compiler are all it needs: what
-# else it uses is built from source at a pinned version.
+# Run `make` to see what there is. Go, git, a C compiler and, for `make test`, Prometheus,
+# jq and curl are all it needs: what else it uses is built from source at a pinned version.
 
 # A development build is named after its commit; a copy without git has no name.
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -24,7 +24,7 @@ FUZZ_PACKAGES = $(shell grep -rl --include='*_test.go' '^func Fuzz' cmd internal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test test-unit fuzz-briefly fuzz e2e chaos lint vulncheck fmt clean golangci-lint
+.PHONY: help build run test test-unit monitoring fuzz-briefly fuzz e2e chaos lint vulncheck fmt clean golangci-lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,13 +38,20 @@ run: build ## Try it: the webhook beside demo issuers, every acceptance case rev
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/demo ./internal/demo
 	@bin/demo --webhook bin/webhook $(if $(filter-out 0,$(ONCE)),--once)
 
-test: test-unit e2e ## Run every test, those with the real API server included
+test: test-unit monitoring e2e ## Run every test, those with the real API server and Prometheus included
 
 test-unit: ## Run the tests that need nothing but Go
 	@echo '==> Testing the webhook$(if $(RACE),, without the race detector: it needs cgo and a C compiler)'
 	go test $(RACE) ./...
 	@echo '==> Fuzzing each target briefly'
 	@$(MAKE) --no-print-directory fuzz-briefly
+
+monitoring: ## Check the rules for Prometheus, and test what the alerts fire for. Needs promtool
+	@command -v promtool >/dev/null || { echo >&2 \
+		'promtool is missing: install Prometheus 2.40 or later (Debian, Ubuntu: apt-get install --no-install-recommends prometheus)'; exit 1; }
+	@echo '==> Testing the rules for Prometheus'
+	promtool check rules manifests/monitoring/prometheus-rules.yaml
+	promtool test rules manifests/monitoring/*.test.yaml
 
 # It goes without coverage, which would have everything compiled anew, and by count: a
 # time that is up is sometimes reported as a failure (go.dev/issue/75804).
@@ -70,10 +77,10 @@ fuzz: ## Look for inputs that break what must hold for any, with each fuzz targe
 		done; \
 	done
 
-e2e: ## Run the tests with a real kube-apiserver. Building it takes about five minutes, once
+e2e: ## Run the tests with a real kube-apiserver, built once in about five minutes, and a real Prometheus
 	@echo '==> Building kube-apiserver, kubectl and etcd, unless an earlier run has'
 	cd e2e && go run ./cmd/binaries
-	@echo '==> Testing the webhook with a real kube-apiserver'
+	@echo '==> Testing the webhook with a real kube-apiserver and Prometheus'
 	cd e2e && go test -v -count=1 -timeout=30m -p 1 ./...
 
 chaos: ## Break issuers, files and the webhook under load, each fault for DURATION=30s. REPORT=1 writes docs/reliability.md

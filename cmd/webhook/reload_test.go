@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,8 @@ import (
 
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/internal/server"
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/tokenreview"
@@ -42,10 +47,10 @@ func TestReload(t *testing.T) {
 	}
 	rules.Issuers.AwaitFirstFetch(t.Context())
 	var log bytes.Buffer
-	reviewer := tokenreview.NewReviewer(rules, nil)
+	reviewer := tokenreview.NewReviewer(rules)
 	r := &reloader{
-		file: "webhook.yaml", reviewer: reviewer, log: slog.New(slog.NewTextHandler(&log, nil)),
-		health: server.NewHealth(reviewer, server.NewMetrics("", "")),
+		file: "webhook.yaml", reviewer: reviewer, audit: newAuditLog(t), log: slog.New(slog.NewTextHandler(&log, nil)),
+		health: server.NewHealth(reviewer, nil, server.NewMetrics("", "")),
 	}
 	t.Cleanup(func() { reviewer.Rules().Issuers.Close(nil) })
 	accepts := func(issuer *issuertest.Issuer, team string) bool {
@@ -129,7 +134,8 @@ spec:
 	var log bytes.Buffer
 	r := &reloader{
 		log:    slog.New(slog.NewTextHandler(&log, nil)),
-		health: server.NewHealth(tokenreview.NewReviewer(rules, nil), server.NewMetrics("", "")),
+		audit:  newAuditLog(t),
+		health: server.NewHealth(tokenreview.NewReviewer(rules), nil, server.NewMetrics("", "")),
 	}
 	r.loaded(loaded, rules)
 	for issuer, path := range map[string]string{"build": "/missing/kubeconfig", "entra": "/missing/secret"} {
@@ -168,5 +174,44 @@ func TestThoseWhoAreNoLongerAskedAreClosed(t *testing.T) {
 	if kept.closed != 0 || replaced.closed != 1 || replacement.closed != 0 || dropped.closed != 1 {
 		t.Errorf("expected the replaced and the dropped one to be closed, got %d kept, %d replaced, %d replacement, %d dropped",
 			kept.closed, replaced.closed, replacement.closed, dropped.closed)
+	}
+}
+
+func newAuditLog(t *testing.T) *audit.Log {
+	t.Helper()
+	log := audit.New(audit.Options{Stdout: io.Discard, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() {
+		if err := log.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return log
+}
+
+func TestAChangedConfigurationTakesTheAuditLogElsewhere(t *testing.T) {
+	issuer := issuertest.Start("https://issuer.example")
+	t.Cleanup(issuer.Close)
+	path := filepath.Join(t.TempDir(), "audit.log")
+	configuration := append(configurationFor("red", issuer), "---\napiVersion: tokenreview.dev/v1alpha1\nkind: WebhookConfiguration\nspec: {audit: {path: "+path+"}}\n"...)
+	loaded, err := config.Parse("webhook.yaml", configuration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := loaded.Build(nil, config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rules.Issuers.Close(nil) })
+	r := &reloader{
+		log: slog.New(slog.DiscardHandler), audit: newAuditLog(t),
+		health: server.NewHealth(tokenreview.NewReviewer(rules), nil, server.NewMetrics("", "")),
+	}
+	r.loaded(loaded, rules)
+	r.audit.Write(&audit.Record{RequestID: "here"}, v1alpha1.AuditAll)
+	if err := r.audit.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := os.ReadFile(path); err != nil || !strings.Contains(string(lines), `"requestID":"here"`) {
+		t.Errorf("got %s, %v", lines, err)
 	}
 }

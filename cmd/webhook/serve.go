@@ -17,15 +17,16 @@ import (
 
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/internal/server"
+	"tokenreview.dev/webhook/internal/tracing"
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/config"
 	"tokenreview.dev/webhook/pkg/issuers"
-	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
 type serveOptions struct {
 	server.Options
-	configFile, stateDir, logFormat, logLevel string
+	configFile, stateDir, logFormat, logLevel, tracingExporter string
 }
 
 func newServeCommand() *cobra.Command {
@@ -35,10 +36,10 @@ func newServeCommand() *cobra.Command {
 		Short: "Serve TokenReviews over mutual TLS",
 		Long: `Serve TokenReviews for kube-apiserver's --authentication-token-webhook-config-file.
 
-POST /authenticate answers on the secure port. /livez, /readyz and /metrics answer
+POST /authenticate and, for auditors, POST /tokenreview answer on the secure port. /livez, /readyz and /metrics answer
 on the health port, without TLS. The configuration, the certificates and the client
-CA are read again when their files change, within seconds; SIGHUP is ignored.
-SIGTERM and SIGINT end the server after the requests under way.`,
+CA are read again when their files change, within seconds. SIGHUP opens the audit log
+anew. SIGTERM and SIGINT end the server after the requests under way.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, options) },
 	}
@@ -58,6 +59,7 @@ SIGTERM and SIGINT end the server after the requests under way.`,
 	flags.DurationVar(&options.GracePeriod, "shutdown-grace-period", 20*time.Second, "how long requests under way may take to end at shutdown")
 	flags.StringVar(&options.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&options.tracingExporter, "tracing-exporter", tracing.None, "none, otlp-grpc or otlp-http: how OpenTelemetry spans are sent; where to, and how many, say the environment variables OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER and others")
 	for _, required := range []string{"config", "tls-cert-file", "tls-private-key-file"} {
 		_ = cmd.MarkFlagRequired(required)
 	}
@@ -79,27 +81,42 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	if err != nil {
 		return err
 	}
-	// Some process managers send it to say that a file has changed; we look anyway.
-	signal.Ignore(syscall.SIGHUP)
+	// Whoever reads the audit log from a pipe may end; that must not end the server.
+	signal.Ignore(syscall.SIGPIPE)
 	ver, com := build()
 	log.Info("starting", "version", ver, "commit", com)
 	logProxy(log)
+	spans, err := tracing.New(ctx, options.tracingExporter, ver, log)
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
+	options.Tracer = spans.Tracer()
 	metrics := server.NewMetrics(ver, com)
-	building := config.Options{Options: keyOptions(options.stateDir, metrics, log)}
+	building := config.Options{
+		Options:       keyOptions(options.stateDir, metrics, log),
+		OnGraphAnswer: metrics.GraphAnswered, OnGraphQuestion: metrics.GraphAsked,
+		OnLivenessAnswer: metrics.LivenessAnswered, OnLivenessQuestion: metrics.LivenessAsked,
+	}
+	building.Tracer = options.Tracer
 	rules, err := loaded.Build(nil, building)
 	if err != nil {
 		return err
 	}
-	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(metrics.Registry))
-	health := server.NewHealth(reviewer, metrics)
-	reload := &reloader{file: options.configFile, building: building, reviewer: reviewer, health: health, log: log}
+	decisions := audit.New(audit.Options{Stdout: cmd.OutOrStdout(), Observe: metrics.Audited, Log: log})
+	defer closeAudit(decisions, log)
+	reopenOnHangup(ctx, decisions, log)
+	reviewer := tokenreview.NewReviewer(rules)
+	health := server.NewHealth(reviewer, decisions, metrics)
+	reload := &reloader{file: options.configFile, building: building, reviewer: reviewer, audit: decisions, health: health, log: log}
 	reload.loaded(loaded, rules)
 	defer func() { reviewer.Rules().Issuers.Close(nil) }()
 
 	// Not before the keys are there: on a shared port the new process is asked from
 	// the moment it listens.
 	awaitKeys(ctx, rules)
-	listening, err := server.New(ctx, options.Options, tokenreview.NewHandler(reviewer, log), health, log)
+	handler := tokenreview.NewHandler(reviewer, tokenreview.Options{Metrics: tokenreview.NewMetrics(metrics.Registry), Audit: decisions, Log: log})
+	listening, err := server.New(ctx, options.Options, handler, health, log)
 	if err != nil {
 		return err
 	}
@@ -113,6 +130,36 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	stopWatching()
 	<-done
 	return err
+}
+
+// auditWait is how long the last lines of the audit log may take at the end.
+const auditWait = 5 * time.Second
+
+func closeAudit(decisions *audit.Log, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), auditWait)
+	defer cancel()
+	if err := decisions.Close(ctx); err != nil {
+		log.Error(err.Error())
+	}
+}
+
+// reopenOnHangup opens the audit log anew at SIGHUP until ctx is done: whoever has set
+// its file aside says so with it. Process managers send it, too, to say that a file has
+// changed; we look anyway.
+func reopenOnHangup(ctx context.Context, decisions *audit.Log, log *slog.Logger) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				log.Info("SIGHUP: the audit log is opened anew")
+				decisions.Reopen()
+			case <-ctx.Done():
+				return // Ignored from now on: nobody takes it from the channel.
+			}
+		}
+	}()
 }
 
 // logProxy tells of a proxy, which is in the environment more often than it is meant:
@@ -173,116 +220,4 @@ func keyOptions(stateDir string, metrics *server.Metrics, log *slog.Logger) issu
 			log.Info("saved keys serve until others are fetched", "issuer", issuer)
 		},
 	}
-}
-
-// reloader puts a changed configuration file in force.
-type reloader struct {
-	file     string
-	building config.Options
-	reviewer *tokenreview.Reviewer
-	health   *server.Health
-	log      *slog.Logger
-}
-
-const (
-	// keysWait is how long the keys of new issuers are waited for before a configuration
-	// is put in force without them.
-	keysWait = 2 * time.Second
-	// savedKeysWait is how long where an issuer's tokens can be verified already, with keys
-	// that were saved or stand in the configuration.
-	savedKeysWait = time.Second
-)
-
-func awaitKeys(ctx context.Context, rules *tokenreview.Rules) {
-	wait := keysWait
-	for _, status := range rules.Issuers.Statuses() {
-		if status.Err == nil {
-			wait = savedKeysWait
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	rules.Issuers.AwaitFirstFetch(ctx)
-}
-
-func (r *reloader) watch(ctx context.Context, digest string) {
-	config.Watch(ctx, r.file, digest, func(data []byte, err error) {
-		if err == nil {
-			err = r.apply(ctx, data)
-		}
-		if err != nil {
-			r.health.Reloaded(err)
-			r.log.Error("the changed configuration is not used; the one from before goes on", "err", err)
-		}
-	})
-}
-
-// apply puts a configuration in force if it is valid as a whole.
-func (r *reloader) apply(ctx context.Context, data []byte) error {
-	loaded, err := config.Parse(r.file, data)
-	if err != nil {
-		return err
-	}
-	before := r.reviewer.Rules()
-	rules, err := loaded.Build(before, r.building)
-	if err != nil {
-		return err
-	}
-	awaitKeys(ctx, rules)
-	r.reviewer.Use(rules)
-	before.Issuers.Close(rules.Issuers)
-	closeReplaced(before, rules)
-	r.loaded(loaded, rules)
-	return nil
-}
-
-// loaded tells people that a configuration is in force.
-func (r *reloader) loaded(loaded *config.Config, rules *tokenreview.Rules) {
-	r.health.Reloaded(nil)
-	for _, warning := range loaded.Warnings {
-		r.log.Warn("configuration: " + warning.Error())
-	}
-	for _, issuer := range loaded.Issuers {
-		for _, problem := range unreadable(rules.Policies[issuer.Name]) {
-			r.log.Warn("whom the policy asks cannot be asked until this is put right", "issuer", issuer.Name, "err", problem)
-		}
-	}
-	r.log.Info("configuration in force", "file", r.file, "digest", loaded.Digest, "issuers", len(loaded.Issuers))
-}
-
-// unreadable says which files cannot be used with which a policy asks others. The
-// server starts all the same: the file may come later, and other issuers' tokens do
-// not need it.
-func unreadable(decides *policy.Policy) []error {
-	var problems []error
-	groups, live := decides.Asked()
-	for _, asked := range []any{groups, live} {
-		if files, ok := asked.(interface{ CheckFiles() error }); ok {
-			if err := files.CheckFiles(); err != nil {
-				problems = append(problems, err)
-			}
-		}
-	}
-	return problems
-}
-
-// closeReplaced closes the connections to those whom the rules from before asked and
-// the new ones do not. A review that is under way opens another.
-func closeReplaced(before, rules *tokenreview.Rules) {
-	goOn := asked(rules)
-	for other := range asked(before) {
-		if replaced, ok := other.(interface{ Close() }); ok && !goOn[other] {
-			replaced.Close()
-		}
-	}
-}
-
-// asked are those whom rules ask while a token is decided.
-func asked(rules *tokenreview.Rules) map[any]bool {
-	all := map[any]bool{}
-	for _, decides := range rules.Policies {
-		groups, live := decides.Asked()
-		all[groups], all[live] = true, true
-	}
-	return all
 }

@@ -27,6 +27,8 @@ type Options struct {
 	WebhookCacheTTL time.Duration
 	// ClientCAFile vouches for client certificates; empty for none.
 	ClientCAFile string
+	// AuditLogFile is where the API server writes who has done what; empty for nowhere.
+	AuditLogFile string
 }
 
 // APIServer is a running kube-apiserver with an etcd of its own, and RBAC.
@@ -58,6 +60,12 @@ func Start(t *testing.T, binaries Binaries, options Options) *APIServer {
 	writePrivateKey(t, serviceAccountKey)
 	tokens := filepath.Join(s.home, "tokens.csv")
 	write(t, tokens, s.AdminToken+",admin,admin,system:masters\n")
+	more := options.args()
+	if options.AuditLogFile != "" {
+		policy := filepath.Join(s.home, "audit-policy.yaml")
+		write(t, policy, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")
+		more = append(more, "--audit-policy-file="+policy, "--audit-log-path="+options.AuditLogFile)
+	}
 
 	startOnPorts(t, 2*time.Minute, 1, func(ports []int) (*Process, func() error) {
 		s.URL = url("https", ports[0], "")
@@ -80,7 +88,7 @@ func Start(t *testing.T, binaries Binaries, options Options) *APIServer {
 			// It waits for a controller that nobody runs.
 			"--disable-admission-plugins=ServiceAccount",
 		}
-		s.process = start(t, "kube-apiserver", binaries.APIServer, append(args, options.args()...)...)
+		s.process = start(t, "kube-apiserver", binaries.APIServer, append(args, more...)...)
 		return s.process, func() error { return s.ready(t.Context(), certificates) }
 	})
 	return s

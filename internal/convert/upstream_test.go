@@ -225,5 +225,5 @@ func reviewer(t *testing.T, text []byte) *tokenreview.Reviewer {
 	}
 	t.Cleanup(func() { rules.Issuers.Close(nil) })
 	rules.Issuers.AwaitFirstFetch(t.Context())
-	return tokenreview.NewReviewer(rules, nil)
+	return tokenreview.NewReviewer(rules)
 }

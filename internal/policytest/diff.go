@@ -20,7 +20,7 @@ func (r *Result) explain() string {
 		text.WriteString(whoami.Printable(line) + "\n")
 	}
 	text.WriteString("\n")
-	_ = whoami.PrintSteps(&text, r.Steps) // To memory.
+	_ = whoami.PrintSteps(&text, r.Steps, false) // To memory.
 	return text.String()
 }
 

@@ -105,7 +105,7 @@ func review(ctx context.Context, trusting *config.Config, c *v1alpha1.PolicyTest
 	}
 	defer rules.Issuers.Close(nil)
 	rules.Issuers.AwaitFirstFetch(ctx)
-	answer := tokenreview.NewReviewer(rules, nil).Review(ctx, token, c.Audiences, t)
+	answer := tokenreview.NewReviewer(rules).Review(ctx, token, c.Audiences, t)
 	return &answer, ctx.Err()
 }
 

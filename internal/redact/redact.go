@@ -58,6 +58,34 @@ func repeats(text, secret string) bool {
 	return false
 }
 
+// Without is text with "[redacted]" in the place of every piece of secret that is longer
+// than chance explains. Nothing else of it is changed, and its length is not bounded.
+func Without(text, secret string) string {
+	n := min(len(secret), maxRepeatedBytes+1)
+	if n == 0 || len(text) < n {
+		return text
+	}
+	pieces := make(map[string]bool, len(secret))
+	for i := range len(secret) - n + 1 {
+		pieces[secret[i:i+n]] = true
+	}
+	var kept strings.Builder
+	from := 0 // what of text is not dealt with yet
+	for i := 0; i+n <= len(text); i++ {
+		if !pieces[text[i:i+n]] {
+			continue
+		}
+		kept.WriteString(text[from:i])
+		kept.WriteString("[redacted]")
+		for i++; i+n <= len(text) && pieces[text[i:i+n]]; i++ {
+		}
+		from = i + n - 1
+		i = from - 1
+	}
+	kept.WriteString(text[from:])
+	return kept.String()
+}
+
 // Cause is an HTTP client's error without the method and address that it begins
 // with. Any other error is returned as it is.
 func Cause(err error) error {

@@ -52,6 +52,32 @@ func TestLine(t *testing.T) {
 	}
 }
 
+func TestWithout(t *testing.T) {
+	const token = "abcdefghijklmnopqrstuvwxyz.0123456789"
+	for name, test := range map[string]struct{ text, secret, expected string }{
+		"an ordinary text stays":                    {"an ordinary\ntext", token, "an ordinary\ntext"},
+		"nothing stays nothing":                     {"", token, ""},
+		"without a secret all stays":                {token, "", token},
+		"a secret":                                  {token, token, "[redacted]"},
+		"a secret in a text":                        {"what is " + token + "?", token, "what is [redacted]?"},
+		"the middle of a secret":                    {"<" + token[5:18] + ">", token, "<[redacted]>"},
+		"a piece as may be there by chance":         {"<" + token[5:17] + ">", token, "<" + token[5:17] + ">"},
+		"a secret twice":                            {token + " " + token, token, "[redacted] [redacted]"},
+		"two pieces without anything between":       {token[:13] + token[20:], token, "[redacted][redacted]"},
+		"a piece, and the begin of another":         {token[:20] + token[:5], token, "[redacted]" + token[:5]},
+		"a short secret":                            {"the password is swordfish", "swordfish", "the password is [redacted]"},
+		"a part of a short secret":                  {"a sword", "swordfish", "a sword"},
+		"a long text is not cut":                    {strings.Repeat("- ", 5000) + token, token, strings.Repeat("- ", 5000) + "[redacted]"},
+		"letters of several bytes stay as they are": {"é" + token + "é", token, "é[redacted]é"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := redact.Without(test.text, test.secret); got != test.expected {
+				t.Errorf("expected %q, got %q", test.expected, got)
+			}
+		})
+	}
+}
+
 func TestCauseNamesNoAddress(t *testing.T) {
 	cause := errors.New("no route to host")
 	for name, err := range map[string]error{

@@ -35,12 +35,12 @@ func TestAListenerThatFailsEndsTheServerWithAnErrorAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	reviewer := tokenreview.NewReviewer(&tokenreview.Rules{Issuers: &issuers.Set{}}, nil)
+	reviewer := tokenreview.NewReviewer(&tokenreview.Rules{Issuers: &issuers.Set{}})
 	s, err := New(t.Context(), Options{
 		BindAddress: "127.0.0.1", HealthBindAddress: "127.0.0.1:0",
 		CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"), ClientCAFile: filepath.Join(dir, "ca.crt"),
 		ShutdownDelay: time.Hour, GracePeriod: time.Second,
-	}, tokenreview.NewHandler(reviewer, log), NewHealth(reviewer, NewMetrics("v1.2.3", "abc")), log)
+	}, tokenreview.NewHandler(reviewer, tokenreview.Options{Log: log}), NewHealth(reviewer, nil, NewMetrics("v1.2.3", "abc")), log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -17,15 +18,17 @@ import (
 // use.
 type Health struct {
 	reviewer     *tokenreview.Reviewer
+	audit        *audit.Log
 	metrics      *Metrics
 	shuttingDown atomic.Bool
 	reloadErr    atomic.Pointer[error]
 }
 
-// NewHealth returns the health of a server that decides through reviewer.
-func NewHealth(reviewer *tokenreview.Reviewer, metrics *Metrics) *Health {
+// NewHealth returns the health of a server that decides through reviewer and writes it
+// down in audit, nil for nowhere.
+func NewHealth(reviewer *tokenreview.Reviewer, audit *audit.Log, metrics *Metrics) *Health {
 	metrics.issuers(reviewer)
-	return &Health{reviewer: reviewer, metrics: metrics}
+	return &Health{reviewer: reviewer, audit: audit, metrics: metrics}
 }
 
 // Reloaded records how a reload of the configuration came out.
@@ -121,6 +124,10 @@ func (h *Health) report(w *bytes.Buffer, now time.Time) (ready bool) {
 		failed("issuers", "no issuer is configured")
 	default:
 		failed("issuers", "the keys of no issuer are there")
+	}
+	if err := h.audit.Problem(); err != nil {
+		// Nobody is kept out for it.
+		failed("audit", err.Error())
 	}
 	if h.shuttingDown.Load() {
 		failed("shutdown", "the server is shutting down")

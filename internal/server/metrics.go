@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
@@ -22,8 +23,12 @@ type Metrics struct {
 	fetches     *prometheus.CounterVec
 	saves       *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
+	audited     *prometheus.CounterVec
 	lastReload  prometheus.Gauge
+	reloadGood  prometheus.Gauge
 	httpAnswers *prometheus.CounterVec
+
+	graph, liveness askedMetrics
 }
 
 // NewMetrics returns the process's metrics.
@@ -42,9 +47,17 @@ func NewMetrics(version, commit string) *Metrics {
 			Name: "tokenreview_config_reloads_total",
 			Help: "Loads of the configuration file, the one at start included, by result.",
 		}, []string{"result"}),
+		audited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenreview_audit_records_total",
+			Help: `Decisions for the audit log by result: "written", "dropped" (too many waited, or the file could not be written) or "omitted" (refusals beyond audit.maxRefusalsPerSecond).`,
+		}, []string{"result"}),
 		lastReload: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tokenreview_config_last_reload_success_timestamp_seconds",
 			Help: "When the configuration in force was loaded.",
+		}),
+		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tokenreview_config_last_reload_successful",
+			Help: "Whether the configuration in force is the file as it is now: 0 while that has errors.",
 		}),
 		httpAnswers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenreview_http_responses_total",
@@ -57,8 +70,12 @@ func NewMetrics(version, commit string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "commit": commit, "go_version": runtime.Version()},
 	})
 	build.Set(1)
-	m.Registry.MustRegister(m.fetches, m.saves, m.reloads, m.lastReload, m.httpAnswers, build,
+	for _, result := range []audit.Result{audit.Written, audit.Dropped, audit.Omitted} {
+		m.audited.WithLabelValues(string(result)) // Shown before there are any: an increase needs something to increase from.
+	}
+	m.Registry.MustRegister(m.fetches, m.saves, m.reloads, m.audited, m.lastReload, m.reloadGood, m.httpAnswers, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.graph, m.liveness = newGraphMetrics(m.Registry), newLivenessMetrics(m.Registry)
 	return m
 }
 
@@ -66,7 +83,8 @@ func NewMetrics(version, commit string) *Metrics {
 const maxScrapes = 8
 
 func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, MaxRequestsInFlight: maxScrapes})
+	// Only OpenMetrics has exemplars.
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true})
 }
 
 func result(err error) string {
@@ -86,11 +104,19 @@ func (m *Metrics) Saved(issuer string, err error) {
 	m.saves.WithLabelValues(issuer, result(err)).Inc()
 }
 
+// Audited counts what became of records for the audit log.
+func (m *Metrics) Audited(result audit.Result, records int) {
+	m.audited.WithLabelValues(string(result)).Add(float64(records))
+}
+
 func (m *Metrics) reloaded(err error) {
 	m.reloads.WithLabelValues(result(err)).Inc()
-	if err == nil {
-		m.lastReload.SetToCurrentTime()
+	if err != nil {
+		m.reloadGood.Set(0)
+		return
 	}
+	m.reloadGood.Set(1)
+	m.lastReload.SetToCurrentTime()
 }
 
 // countResponses counts the answers of next by status code.
@@ -122,6 +148,8 @@ func (m *Metrics) issuers(reviewer *tokenreview.Reviewer) {
 			"How many of the issuer's keys can verify a signature.", []string{"issuer"}, nil),
 		age: prometheus.NewDesc("tokenreview_issuer_keys_age_seconds",
 			"Time since the issuer's keys were last fetched; absent until they have been.", []string{"issuer"}, nil),
+		fetched: prometheus.NewDesc("tokenreview_issuer_keys_fetched_timestamp_seconds",
+			"When the issuer's keys were last fetched; absent until they have been.", []string{"issuer"}, nil),
 		maxAge: prometheus.NewDesc("tokenreview_issuer_keys_max_age_seconds",
 			"Age at which the issuer's keys are no longer used, its maxStaleness; absent where they do not age.", []string{"issuer"}, nil),
 	})
@@ -130,13 +158,14 @@ func (m *Metrics) issuers(reviewer *tokenreview.Reviewer) {
 type issuerCollector struct {
 	reviewer         *tokenreview.Reviewer
 	ready, keys, age *prometheus.Desc
-	maxAge           *prometheus.Desc
+	fetched, maxAge  *prometheus.Desc
 }
 
 func (c *issuerCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- c.ready
 	descriptions <- c.keys
 	descriptions <- c.age
+	descriptions <- c.fetched
 	descriptions <- c.maxAge
 }
 
@@ -154,6 +183,7 @@ func (c *issuerCollector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(c.keys, float64(status.Keys), status.Name)
 		if !status.Fetched.IsZero() {
 			gauge(c.age, now.Sub(status.Fetched).Seconds(), status.Name)
+			gauge(c.fetched, float64(status.Fetched.UnixMilli())/1000, status.Name)
 		}
 		if status.MaxStaleness > 0 {
 			gauge(c.maxAge, status.MaxStaleness.Seconds(), status.Name)

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/pkg/tokenreview"
@@ -65,6 +65,8 @@ type Options struct {
 	ShutdownDelay time.Duration
 	// GracePeriod is how long requests under way may take to end at shutdown.
 	GracePeriod time.Duration
+	// Tracer makes spans of requests, nil none.
+	Tracer trace.Tracer
 }
 
 // Server is both listeners, bound and not yet serving.
@@ -91,13 +93,9 @@ func New(ctx context.Context, options Options, handler *tokenreview.Handler, hea
 	health.metrics.certificates(certificates)
 	s := &Server{options: options, log: log, certificates: certificates, health: health}
 
-	router := mux.NewRouter()
-	router.Handle("/authenticate", handler).Methods(http.MethodPost)
-	router.NotFoundHandler = http.HandlerFunc(tokenreview.NotFound)
-	router.MethodNotAllowedHandler = http.HandlerFunc(tokenreview.MethodNotAllowed)
 	open := newConnections(health.reviewer.MaxConnections, log)
 	health.metrics.connections(open)
-	var secured http.Handler = router
+	secured := spans{tracer: options.Tracer, callersKnown: certificates.clientCA != nil}.wrap(handler, tokenreview.AuthenticatePath, tokenreview.TokenReviewPath)
 	age := maxAge(options.MaxConnectionAge)
 	// A failed handshake may be the API server's, which does not trust our certificate.
 	errorLog := slog.NewLogLogger(logging.Limited(log, 1).Handler(), slog.LevelWarn)

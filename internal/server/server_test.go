@@ -66,14 +66,14 @@ func newFixture(t *testing.T, configs ...issuers.Config) *fixture {
 	t.Cleanup(func() { set.Close(nil) })
 	set.AwaitFirstFetch(t.Context())
 	rules := &tokenreview.Rules{Issuers: set, Policies: map[string]*policy.Policy{}}
-	reviewer := tokenreview.NewReviewer(rules, tokenreview.NewMetrics(f.metrics.Registry))
+	reviewer := tokenreview.NewReviewer(rules)
 	f.limit = func(limits tokenreview.Limits) {
 		limited := *rules
 		limited.Limits = limits
 		reviewer.Use(&limited)
 	}
-	f.health = server.NewHealth(reviewer, f.metrics)
-	f.handler = tokenreview.NewHandler(reviewer, f.log)
+	f.health = server.NewHealth(reviewer, nil, f.metrics)
+	f.handler = tokenreview.NewHandler(reviewer, tokenreview.Options{Metrics: tokenreview.NewMetrics(f.metrics.Registry), Log: f.log})
 	return f
 }
 
@@ -515,6 +515,7 @@ func TestMetrics(t *testing.T) {
 		`tokenreview_config_reloads_total{result="success"} 1`,
 		`tokenreview_config_reloads_total{result="failure"} 1`,
 		`tokenreview_config_last_reload_success_timestamp_seconds `,
+		`tokenreview_config_last_reload_successful 0`,
 		`tokenreview_certificate_expiry_timestamp_seconds{certificate="serving"} `,
 		`tokenreview_certificate_expiry_timestamp_seconds{certificate="client_ca"} `,
 	} {
@@ -527,6 +528,10 @@ func TestMetrics(t *testing.T) {
 	}
 	if bytes.Contains([]byte(metrics), []byte("opaque")) {
 		t.Error("a metric quotes the token")
+	}
+	f.health.Reloaded(nil)
+	if _, metrics := f.get(t, "/metrics"); !strings.Contains(metrics, "tokenreview_config_last_reload_successful 1\n") {
+		t.Error("expected the file to be put right")
 	}
 }
 
@@ -711,7 +716,7 @@ func TestReadinessTellsWhatIsNotWellOfKeysThatServe(t *testing.T) {
 
 	f := newFixture(t)
 	f.metrics = server.NewMetrics("v1.2.3", "abc")
-	f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: after}, nil), f.metrics)
+	f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: after}), nil, f.metrics)
 	f.run(t)
 	code, report := f.get(t, "/readyz?verbose")
 	for _, detail := range []string{"[+]issuer/a ok: 1 keys, ", "; not used: keys[0]: not a key of a known type", "; the last fetch failed: read jwksFile: "} {
@@ -788,7 +793,7 @@ func TestReadinessTellsOfSavedKeys(t *testing.T) {
 		}
 		t.Cleanup(func() { set.Close(nil) })
 		set.AwaitFirstFetch(t.Context())
-		f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set}, nil), f.metrics)
+		f.health = server.NewHealth(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set}), nil, f.metrics)
 		f.run(t)
 		return f, set
 	}

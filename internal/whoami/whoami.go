@@ -35,23 +35,45 @@ func Print(w io.Writer, info authenticationv1.UserInfo) error {
 	}
 	fmt.Fprintf(table, "Groups\t%s\n", list(groups))
 	for _, key := range slices.Sorted(maps.Keys(info.Extra)) {
-		fmt.Fprintf(table, "Extra: %s\t%s\n", key, list(info.Extra[key]))
+		fmt.Fprintf(table, "Extra: %s\t%s\n", Printable(key), list(info.Extra[key]))
 	}
 	return table.Flush()
 }
 
-// PrintSteps prints the steps of a decision as a table.
-func PrintSteps(w io.Writer, steps []trace.Step) error {
+// PrintSteps prints the steps of a decision as a table, whose outcomes are coloured if
+// that is wanted.
+func PrintSteps(w io.Writer, steps []trace.Step, coloured bool) error {
+	// The layout counts what colours a cell as well: each of the column has as much of it.
+	outcome := func(_, text string) string { return text }
+	if coloured {
+		outcome = func(colour, text string) string { return "\x1b[" + colour + "m" + text + "\x1b[0m" }
+	}
 	table := NewTable(w)
-	fmt.Fprint(table, "CHECK\tOUTCOME\tDETAIL\n")
+	fmt.Fprintf(table, "CHECK\t%s\tDETAIL\n", outcome(usual, "OUTCOME"))
 	for _, step := range steps {
 		detail := "-"
 		if step.Detail != "" {
 			detail = Printable(step.Detail)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", step.Check, step.Outcome, detail)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", Printable(step.Check), outcome(colourOf(step.Outcome), Printable(string(step.Outcome))), detail)
 	}
 	return table.Flush()
+}
+
+// usual is the terminal's own colour (ECMA-48 §8.3.117, SGR).
+const usual = "39"
+
+func colourOf(outcome trace.Outcome) string {
+	switch outcome {
+	case trace.Passed:
+		return "32" // green
+	case trace.Failed:
+		return "31" // red
+	case trace.WouldFail:
+		return "33" // yellow
+	default:
+		return usual
+	}
 }
 
 func list(texts []string) string {

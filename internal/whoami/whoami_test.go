@@ -56,7 +56,7 @@ func TestPrintSteps(t *testing.T) {
 	err := whoami.PrintSteps(&out, []trace.Step{
 		{Check: "signature", Outcome: trace.Passed},
 		{Check: "username", Outcome: trace.WouldFail, Detail: "\x1b[2J"},
-	})
+	}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"time"
+
 	"tokenreview.dev/webhook/pkg/entra"
 	"tokenreview.dev/webhook/pkg/liveness"
 	"tokenreview.dev/webhook/pkg/policy"
@@ -35,7 +37,11 @@ func (a *asked) groupResolver(config entra.GraphConfig) policy.GroupResolver {
 		return a.options.Groups
 	}
 	if a.graphs[config] == nil {
-		a.graphs[config] = entra.NewGraph(config, entra.GraphOptions{Now: a.options.Now})
+		a.graphs[config] = entra.NewGraph(config, entra.GraphOptions{
+			Now:        a.options.Now,
+			OnAnswer:   answers(a.options.OnGraphAnswer, config.Tenant),
+			OnQuestion: questions(a.options.OnGraphQuestion, config.Tenant),
+		})
 	}
 	return a.graphs[config]
 }
@@ -45,7 +51,26 @@ func (a *asked) livenessChecker(config liveness.Config) policy.LivenessChecker {
 		return a.options.Liveness
 	}
 	if a.checks[config] == nil {
-		a.checks[config] = liveness.New(config, liveness.Options{Now: a.options.Now})
+		a.checks[config] = liveness.New(config, liveness.Options{
+			Now:        a.options.Now,
+			OnAnswer:   answers(a.options.OnLivenessAnswer, config.Kubeconfig),
+			OnQuestion: questions(a.options.OnLivenessQuestion, config.Kubeconfig),
+		})
 	}
 	return a.checks[config]
+}
+
+// answers and questions tell observe by which name it is asked.
+func answers(observe func(string, bool, error), name string) func(bool, error) {
+	if observe == nil {
+		return nil
+	}
+	return func(cached bool, err error) { observe(name, cached, err) }
+}
+
+func questions(observe func(string, time.Duration), name string) func(time.Duration) {
+	if observe == nil {
+		return nil
+	}
+	return func(took time.Duration) { observe(name, took) }
 }

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"time"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/entra"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/liveness"
@@ -19,6 +21,12 @@ type Options struct {
 	// tests say what they would answer.
 	Groups   policy.GroupResolver
 	Liveness policy.LivenessChecker
+	// OnGraphAnswer is told of every answer about somebody's groups by the tenant's id, and
+	// OnGraphQuestion how long Microsoft was asked for one. OnLivenessAnswer and
+	// OnLivenessQuestion are the same of other clusters, by the kubeconfig's path. They are
+	// called from several goroutines; nil means that nobody is told.
+	OnGraphAnswer, OnLivenessAnswer     func(name string, cached bool, err error)
+	OnGraphQuestion, OnLivenessQuestion func(name string, took time.Duration)
 }
 
 // Build compiles the configuration into rules to decide by. What has not changed
@@ -36,6 +44,11 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 			MaxRequestsInFlight: *c.Webhook.Limits.MaxRequestsInFlight,
 			MaxConnections:      *c.Webhook.Limits.MaxConnections,
 		},
+		Permissions: tokenreview.Permissions{
+			Authenticate: callerRules(c.Webhook.Callers.Authenticate),
+			TokenReview:  callerRules(c.Webhook.Callers.TokenReview),
+		},
+		Records: map[string]tokenreview.RecordRule{"": {Level: c.Webhook.Audit.Level}},
 	}
 	others := newAsked(previous.Policies, options)
 	configs := make([]issuers.Config, 0, len(c.Issuers))
@@ -46,6 +59,7 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 		}
 		configs = append(configs, issuer.proof())
 		rules.Policies[issuer.Name] = issuer.policy(others, options)
+		rules.Records[issuer.Name] = tokenreview.RecordRule{Level: issuer.Policy.Audit.Level, Claims: issuer.Policy.Audit.Claims}
 	}
 	set, err := issuers.NewSet(configs, previous.Issuers, options.Options)
 	if err != nil {
@@ -53,6 +67,31 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 	}
 	rules.Issuers = set
 	return rules, nil
+}
+
+// callerRules are nil for nil, which is not the same as none.
+func callerRules(callers []v1alpha1.Caller) []tokenreview.CallerRule {
+	if callers == nil {
+		return nil
+	}
+	rules := make([]tokenreview.CallerRule, len(callers))
+	for i, caller := range callers {
+		rules[i] = tokenreview.CallerRule(caller)
+	}
+	return rules
+}
+
+// AuditConfig says where decisions are written down.
+func (c *Config) AuditConfig() audit.Config {
+	spec := c.Webhook.Audit
+	return audit.Config{
+		Path:                 spec.Path,
+		MaxSizeMB:            *spec.MaxSizeMB,
+		MaxBackups:           *spec.MaxBackups,
+		MaxAgeDays:           spec.MaxAgeDays,
+		MaxRefusalsPerSecond: *spec.MaxRefusalsPerSecond,
+		FingerprintKeyFile:   spec.FingerprintKeyFile,
+	}
 }
 
 // proof says how the issuer's tokens are proven.

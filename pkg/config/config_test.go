@@ -41,6 +41,7 @@ func TestLoad(t *testing.T) {
 		EmailVerified:      v1alpha1.EmailVerifiedIfPresent,
 		EmailVerifiedClaim: "email_verified",
 		ReservedNames:      v1alpha1.ReservedNamesDeny,
+		Audit:              v1alpha1.IssuerAudit{Level: v1alpha1.AuditAll, Claims: []string{}},
 	}
 	if diff := cmp.Diff(defaults, config.Issuers[3].Policy); diff != "" {
 		t.Errorf("an issuer without policy (-want +got)\n%s", diff)
@@ -152,7 +153,7 @@ func TestDefaultsOfGraph(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			spec := v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{Graph: &test.given}}
-			setDefaults(&spec, "https://idp.example.com")
+			setDefaults(&spec, "https://idp.example.com", &v1alpha1.WebhookConfigurationSpec{})
 			if diff := cmp.Diff(&test.want, spec.Entra.Graph); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
@@ -162,7 +163,7 @@ func TestDefaultsOfGraph(t *testing.T) {
 
 func TestDefaultsOfTheBlocks(t *testing.T) {
 	spec := v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}, Kubernetes: &v1alpha1.Kubernetes{}}
-	setDefaults(&spec, "https://idp.example.com")
+	setDefaults(&spec, "https://idp.example.com", &v1alpha1.WebhookConfigurationSpec{})
 	if diff := cmp.Diff(&v1alpha1.Entra{AppOnlyTokens: v1alpha1.AppOnlyTokensDeny, GroupOverage: v1alpha1.GroupOverageDeny}, spec.Entra); diff != "" {
 		t.Errorf("entra (-want +got)\n%s", diff)
 	}
@@ -171,5 +172,38 @@ func TestDefaultsOfTheBlocks(t *testing.T) {
 		LivenessCacheTTL: &metav1.Duration{Duration: 10 * time.Second},
 	}, spec.Kubernetes); diff != "" {
 		t.Errorf("kubernetes (-want +got)\n%s", diff)
+	}
+}
+
+func TestClaimsAreRecordedByDefaultWhereAKindSaysWhoAndWhichRun(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		spec v1alpha1.IssuerPolicySpec
+		want string
+	}{
+		{"GitHub Actions", v1alpha1.IssuerPolicySpec{GitHubActions: &v1alpha1.GitHubActions{}}, "repository repository_id ref sha run_id run_attempt actor event_name environment job_workflow_ref"},
+		{"Entra ID", v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}}, "tid oid azp appid uti"},
+		{"another cluster", v1alpha1.IssuerPolicySpec{Kubernetes: &v1alpha1.Kubernetes{}}, "kubernetes.io"},
+		{"GitHub Actions without a policy", v1alpha1.IssuerPolicySpec{Issuer: "https://token.actions.githubusercontent.com"}, "repository repository_id ref sha run_id run_attempt actor event_name environment job_workflow_ref"},
+		{"Entra ID without a policy", v1alpha1.IssuerPolicySpec{Issuer: "https://login.microsoftonline.com/de5169f1-9a13-45fe-a4cf-07feee258b7f/v2.0"}, "tid oid azp appid uti"},
+		{"any other", v1alpha1.IssuerPolicySpec{}, ""},
+		{"what is said stays", v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}, Audit: v1alpha1.IssuerAudit{Level: v1alpha1.AuditNone, Claims: []string{"oid"}}}, "oid"},
+		{"none", v1alpha1.IssuerPolicySpec{Entra: &v1alpha1.Entra{}, Audit: v1alpha1.IssuerAudit{Claims: []string{}}}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			level := test.spec.Audit.Level
+			webhook := v1alpha1.WebhookConfigurationSpec{Audit: v1alpha1.Audit{Level: v1alpha1.AuditRefusals}}
+			issuer := test.spec.Issuer
+			if issuer == "" {
+				issuer = "https://idp.example.com"
+			}
+			setDefaults(&test.spec, issuer, &webhook)
+			if got := strings.Join(test.spec.Audit.Claims, " "); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if got := test.spec.Audit.Level; got != v1alpha1.AuditRefusals && got != level {
+				t.Errorf("got level %s", got)
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
+	"tokenreview.dev/webhook/pkg/entra"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/tokenreview"
 )
@@ -26,11 +27,51 @@ func setWebhookDefaults(spec *v1alpha1.WebhookConfigurationSpec) {
 	defaults := tokenreview.DefaultLimits()
 	setDefaultPointer(&spec.Limits.MaxRequestsInFlight, defaults.MaxRequestsInFlight)
 	setDefaultPointer(&spec.Limits.MaxConnections, defaults.MaxConnections)
+	if spec.Callers.TokenReview == nil {
+		spec.Callers.TokenReview = []v1alpha1.Caller{{Organization: v1alpha1.AuditorsOrganization}}
+	}
+	setDefault(&spec.Audit.Level, v1alpha1.AuditAll)
+	setDefault(&spec.Audit.Path, defaultAuditPath)
+	setDefaultPointer(&spec.Audit.MaxSizeMB, defaultAuditMaxSizeMB)
+	setDefaultPointer(&spec.Audit.MaxBackups, defaultAuditMaxBackups)
+	setDefaultPointer(&spec.Audit.MaxRefusalsPerSecond, defaultAuditMaxRefusals)
 }
 
-// setDefaults fills in what the policy of an issuer does not say.
-func setDefaults(spec *v1alpha1.IssuerPolicySpec, issuer string) {
+const (
+	// defaultAuditPath is standard output, where there is always somebody who keeps it:
+	// the kubelet, systemd or whoever looks.
+	defaultAuditPath = "-"
+	// A file of a gigabyte and its like hold some million decisions.
+	defaultAuditMaxSizeMB, defaultAuditMaxBackups = 100, 10
+	// defaultAuditMaxRefusals is what the log has, too: in a day of nothing but refusals it
+	// comes to some 400 MB.
+	defaultAuditMaxRefusals = 10
+)
+
+// defaultAuditClaims are the claims that say who and which run of tokens of a kind.
+// The issuer's URL tells its kind as well, where it has no such block or no policy.
+func defaultAuditClaims(spec *v1alpha1.IssuerPolicySpec, issuer string) []string {
+	_, isEntra := entra.ParseTenant(issuer)
+	switch {
+	case spec.GitHubActions != nil, isGitHubActions(issuer):
+		return []string{"repository", "repository_id", "ref", "sha", "run_id", "run_attempt", "actor", "event_name", "environment", "job_workflow_ref"}
+	case spec.Entra != nil, isEntra:
+		return []string{"tid", "oid", "azp", "appid", "uti"}
+	case spec.Kubernetes != nil:
+		return []string{"kubernetes.io"}
+	default:
+		return []string{}
+	}
+}
+
+// setDefaults fills in what the policy of an issuer does not say; webhook has its own
+// defaults already.
+func setDefaults(spec *v1alpha1.IssuerPolicySpec, issuer string, webhook *v1alpha1.WebhookConfigurationSpec) {
 	setDefault(&spec.Issuer, issuer)
+	setDefault(&spec.Audit.Level, webhook.Audit.Level)
+	if spec.Audit.Claims == nil {
+		spec.Audit.Claims = defaultAuditClaims(spec, issuer)
+	}
 	setDefault(&spec.Enforcement, v1alpha1.EnforcementEnforce)
 	setDefault(&spec.EmailVerified, v1alpha1.EmailVerifiedIfPresent)
 	setDefault(&spec.EmailVerifiedClaim, defaultEmailVerifiedClaim)
@@ -39,10 +80,10 @@ func setDefaults(spec *v1alpha1.IssuerPolicySpec, issuer string) {
 		spec.Keys.Algorithms = issuers.DefaultAlgorithms()
 	}
 	setDefaultPointer(&spec.Keys.MaxStaleness, metav1.Duration{Duration: issuers.DefaultMaxStaleness})
-	if entra := spec.Entra; entra != nil {
-		setDefault(&entra.AppOnlyTokens, v1alpha1.AppOnlyTokensDeny)
-		setDefault(&entra.GroupOverage, v1alpha1.GroupOverageDeny)
-		if graph := entra.Graph; graph != nil {
+	if block := spec.Entra; block != nil {
+		setDefault(&block.AppOnlyTokens, v1alpha1.AppOnlyTokensDeny)
+		setDefault(&block.GroupOverage, v1alpha1.GroupOverageDeny)
+		if graph := block.Graph; graph != nil {
 			setDefault(&graph.OnFailure, v1alpha1.GraphFailureDeny)
 			setDefaultPointer(&graph.SecurityEnabledOnly, true)
 			setDefaultPointer(&graph.CacheTTL, metav1.Duration{Duration: defaultGraphCacheTTL})

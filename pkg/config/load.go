@@ -98,7 +98,7 @@ func compile(file decodedFile, compiler authenticationcel.Compiler, data []byte)
 		if policy := file.policyOf(jwt.Issuer.URL); policy != nil {
 			issuer.Name, issuer.Policy = policy.object.Metadata.Name, policy.object.Spec
 		}
-		setDefaults(&issuer.Policy, jwt.Issuer.URL)
+		setDefaults(&issuer.Policy, jwt.Issuer.URL, &config.Webhook)
 		// Validation has compiled the same expressions without an error. Were that ever
 		// to change, rules without a compiled form would be rules that nobody checks.
 		expressions, errs := apiservervalidation.CompileAndValidateJWTAuthenticator(compiler, jwt, config.Webhook.DisallowedIssuers)

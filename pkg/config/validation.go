@@ -38,27 +38,6 @@ func validate(file decodedFile, compiler authenticationcel.Compiler) {
 	reportOpenGitHubIssuers(file, compiler)
 }
 
-func validateWebhook(webhook *v1alpha1.WebhookConfiguration) field.ErrorList {
-	var errs field.ErrorList
-	if name := webhook.Metadata.Name; name != "" {
-		errs = append(errs, validateName(name, field.NewPath("metadata", "name"))...)
-	}
-	errs = append(errs, validateTexts(webhook.Spec.DisallowedIssuers, field.NewPath("spec", "disallowedIssuers"))...)
-	limits, path := webhook.Spec.Limits, field.NewPath("spec", "limits")
-	errs = append(errs, validateCount(limits.MaxRequestsInFlight, path.Child("maxRequestsInFlight"))...)
-	return append(errs, validateCount(limits.MaxConnections, path.Child("maxConnections"))...)
-}
-
-// maxLimit is above what a machine can do, and so a mistake.
-const maxLimit = 100_000
-
-func validateCount(count *int, path *field.Path) field.ErrorList {
-	if count == nil || 1 <= *count && *count <= maxLimit {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(path, *count, fmt.Sprintf("must be from 1 to %d", maxLimit))}
-}
-
 // validatePolicy validates what a policy says by itself.
 func validatePolicy(policy *v1alpha1.IssuerPolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
@@ -76,6 +55,7 @@ func validatePolicy(policy *v1alpha1.IssuerPolicy) field.ErrorList {
 	if spec.EmailVerifiedClaim != "" {
 		errs = append(errs, validateText(spec.EmailVerifiedClaim, path.Child("emailVerifiedClaim"))...)
 	}
+	errs = append(errs, validateIssuerAudit(&spec.Audit, path.Child("audit"))...)
 	errs = append(errs, validateEnum(spec.ReservedNames, path.Child("reservedNames"), v1alpha1.ReservedNamesDeny, v1alpha1.ReservedNamesAllow)...)
 	if spec.GitHubActions != nil {
 		errs = append(errs, validateGitHubActions(spec.GitHubActions, spec.ReservedNames, path.Child("githubActions"))...)

@@ -36,6 +36,13 @@ func warnings(file decodedFile, compiler authenticationcel.Compiler) Errors {
 				"is below %d: tokens of strangers that wait for an issuer's keys can fill it, and others' are answered 429 meanwhile", lowRequestsInFlight))
 		}
 	}
+	if webhook := file.webhook; webhook.object != nil && !auditToFile(&webhook.object.Spec.Audit) {
+		for setting, set := range auditFileSettings(&webhook.object.Spec.Audit) {
+			if set {
+				warn(webhook.document, field.NewPath("spec", "audit", setting), "is for a file, and the audit log goes to standard output: name the file in spec.audit.path")
+			}
+		}
+	}
 	for _, policy := range file.policies {
 		for _, doubtful := range doubtfulSettings(&policy.object.Spec) {
 			if doubtful.set {
@@ -45,6 +52,17 @@ func warnings(file decodedFile, compiler authenticationcel.Compiler) Errors {
 		warnGitHubActions(&policy.object.Spec, func(path *field.Path, message string) { warn(policy.document, path, message) })
 	}
 	return found.Sorted()
+}
+
+func auditToFile(audit *v1alpha1.Audit) bool {
+	return audit.Path != "" && audit.Path != defaultAuditPath
+}
+
+// auditFileSettings tells which settings are given that are for files alone.
+func auditFileSettings(audit *v1alpha1.Audit) map[string]bool {
+	return map[string]bool{
+		"maxSizeMB": audit.MaxSizeMB != nil, "maxBackups": audit.MaxBackups != nil, "maxAgeDays": audit.MaxAgeDays != 0,
+	}
 }
 
 // lowRequestsInFlight is what may wait for keys, and some room beside it.

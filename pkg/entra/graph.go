@@ -10,7 +10,9 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/cache"
 
+	"tokenreview.dev/webhook/internal/asking"
 	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -62,6 +64,15 @@ type GraphOptions struct {
 	// Now is the clock of the cache and of pauses; nil means time.Now. Access tokens
 	// age by the system's clock, which is that of the library that keeps them.
 	Now func() time.Time
+	// OnAnswer is told of every answer that Groups gives about an object id, also where
+	// several share one lookup: whether it was remembered, or why there is none. A failure
+	// that is repeated without a request is one.
+	OnAnswer func(cached bool, err error)
+	// OnQuestion is told how long Microsoft took, the access token included, for every
+	// lookup that made a request; a Transport other than net/http's has to call
+	// httptrace's GetConn for it. Both are called from several goroutines; nil means that
+	// nobody is told.
+	OnQuestion func(took time.Duration)
 }
 
 // Graph looks up group memberships in one tenant. It is safe for concurrent use.
@@ -73,6 +84,9 @@ type Graph struct {
 	flights singleflight.Group
 	slots   chan struct{}
 	cache   *cache.LRUExpireCache // nil without CacheTTL
+	// onAnswer and onQuestion are never nil.
+	onAnswer   func(cached bool, err error)
+	onQuestion func(took time.Duration)
 }
 
 // NewGraph returns a client. It reads no file and sends nothing.
@@ -85,10 +99,17 @@ func NewGraph(config GraphConfig, options GraphOptions) *Graph {
 	if transport == nil {
 		transport = newTransport()
 	}
+	if options.OnAnswer == nil {
+		options.OnAnswer = func(bool, error) {}
+	}
+	if options.OnQuestion == nil {
+		options.OnQuestion = func(time.Duration) {}
+	}
 	config.Tenant = strings.ToLower(config.Tenant)
 	client := newClient(transport, config.Cloud)
 	pause := newPause(now)
 	g := &Graph{
+		onAnswer: options.OnAnswer, onQuestion: options.OnQuestion,
 		config: config,
 		client: client,
 		pause:  pause,
@@ -114,6 +135,8 @@ type principal struct {
 type answer struct {
 	groups []string
 	known  bool
+	// cached is whether it was remembered.
+	cached bool
 }
 
 // Groups returns the object ids, in lower case, of the groups that a principal is a
@@ -130,24 +153,34 @@ func (g *Graph) Groups(ctx context.Context, objectID string, servicePrincipal bo
 		return nil, false, nil
 	}
 	who := principal{objectID: strings.ToLower(objectID), service: servicePrincipal}
+	found, err := g.find(ctx, who)
+	g.onAnswer(found.cached, err)
+	return found.groups, found.known, err
+}
+
+// find looks for the answer where it may be: in memory, at somebody else who asks, and
+// at Graph.
+func (g *Graph) find(ctx context.Context, who principal) (_ answer, err error) {
 	if cached, ok := g.cached(who); ok {
-		return cached.groups, cached.known, nil
+		return cached, nil
 	}
+	ctx, step := span.Start(ctx, "look up groups")
+	defer func() { step.End(err) }()
+	step.Set(span.Tenant.String(g.config.Tenant))
 	flight := g.flights.DoChan(who.path(), func() (_ any, err error) {
 		defer redact.Panic(&err) // which would end the process
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		ctx, cancel := context.WithTimeout(span.Keep(ctx), lookupTimeout)
 		defer cancel()
 		return g.lookup(ctx, who)
 	})
 	select {
 	case <-ctx.Done():
-		return nil, false, fmt.Errorf("look up groups: %w", ctx.Err())
+		return answer{}, fmt.Errorf("look up groups: %w", ctx.Err())
 	case result := <-flight:
 		if result.Err != nil {
-			return nil, false, fmt.Errorf("look up groups: %w", result.Err)
+			return answer{}, fmt.Errorf("look up groups: %w", result.Err)
 		}
-		answer := result.Val.(answer)
-		return answer.groups, answer.known, nil
+		return result.Val.(answer), nil
 	}
 }
 
@@ -178,7 +211,11 @@ func (g *Graph) lookup(ctx context.Context, who principal) (answer, error) {
 	case <-ctx.Done():
 		return answer{}, fmt.Errorf("%d other lookups are under way: %w", maxLookups, ctx.Err())
 	}
+	ctx, asked := asking.Begin(ctx)
 	found, err := g.ask(ctx, who)
+	if took, ok := asked(); ok {
+		g.onQuestion(took)
+	}
 	if err == nil && g.cache != nil {
 		ttl := g.config.CacheTTL
 		if !found.known {
@@ -197,7 +234,9 @@ func (g *Graph) cached(who principal) (answer, bool) {
 	if !ok {
 		return answer{}, false
 	}
-	return value.(answer), true
+	found := value.(answer)
+	found.cached = true
+	return found, true
 }
 
 // clock is the cache's view of a clock.

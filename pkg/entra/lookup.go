@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/resend"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -80,7 +82,11 @@ type graphResponse struct {
 	body   []byte
 }
 
-func (g *Graph) post(ctx context.Context, who principal, token string) (graphResponse, error) {
+func (g *Graph) post(ctx context.Context, who principal, token string) (_ graphResponse, err error) {
+	// Its name and attributes say nothing of whom Graph is asked about.
+	ctx, step := span.Ask(ctx, "getMemberGroups")
+	defer func() { step.End(err) }()
+	step.Set(semconv.ServerAddress(g.config.Cloud.GraphHost()))
 	body, err := json.Marshal(map[string]bool{"securityEnabledOnly": g.config.SecurityEnabledOnly})
 	if err != nil {
 		return graphResponse{}, err
@@ -102,6 +108,7 @@ func (g *Graph) post(ctx context.Context, who principal, token string) (graphRes
 		return graphResponse{connected: connected.Load()}, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	step.Answered(response.StatusCode)
 	data, err := io.ReadAll(response.Body)
 	if err != nil {
 		return graphResponse{connected: true}, fmt.Errorf("read the answer: %w", err)

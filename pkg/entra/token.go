@@ -13,9 +13,11 @@ import (
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
 	"github.com/go-json-experiment/json"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/regularfile"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -65,7 +67,10 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		return t.issued, nil
 	}
 	scope := "https://" + t.config.Cloud.GraphHost() + "/.default"
-	result, err := client.AcquireTokenByCredential(ctx, []string{scope})
+	asking, step := span.Ask(ctx, "get access token")
+	step.Set(semconv.ServerAddress(t.config.Cloud.LoginHost()))
+	result, err := client.AcquireTokenByCredential(asking, []string{scope})
+	step.End(err)
 	if err != nil {
 		return "", t.failed(err)
 	}

@@ -54,7 +54,10 @@ func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims,
 		t.Add("distributed claims", trace.Failed, refusal.Text)
 		return nil, refusal, nil
 	}
-	t.Add("distributed claims", trace.Passed, "")
+	if t.On() {
+		groups, _ := decodeStrings(value) // The mapping says what else it is.
+		t.Add("distributed claims", trace.Passed, fmt.Sprintf("the claim %q, which the token keeps elsewhere, is %s", issuer.config.GroupsClaim, quoteSome(groups)))
+	}
 	return claims.With(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
 }
 
@@ -113,7 +116,7 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %d others of the issuer are being fetched already", maxClaimFetches)
 	}
 	// The endpoint is part of the token, so no text names it.
-	data, _, err := download(ctx, issuer.claimsClient, source.Endpoint, source.AccessToken)
+	data, _, err := download(ctx, issuer.claimsClient, "fetch distributed claim", source.Endpoint, source.AccessToken)
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("fetch distributed claim: %s", redact.Line(err.Error(), source.Endpoint))
 	}

@@ -128,6 +128,7 @@ func newKeys(config Config, options Options) (*keys, error) {
 		maxStaleness: config.Keys.MaxStaleness,
 		now:          options.Now,
 		observe:      func(err error) { options.OnFetch(config.Name, err) },
+		name:         config.Name,
 	}
 	if k.maxStaleness == 0 {
 		k.maxStaleness = DefaultMaxStaleness
@@ -154,6 +155,7 @@ func newKeys(config Config, options Options) (*keys, error) {
 	// hour.
 	transport.DisableKeepAlives = true
 	client := newClient(transport)
+	k.tracer = options.Tracer
 	if address := config.Keys.JWKSURL; address != "" {
 		k.source = urlSource{client: client, url: address}
 	} else {
@@ -194,12 +196,15 @@ func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace)
 	if t.On() {
 		t.Add("aud", trace.Passed, fmt.Sprintf("%s is for one of %s", quoteSome(got), quoteSome(audiences)))
 	}
-	refusal := checkTimes(claims, i.now())
+	now := i.now()
+	refusal := checkTimes(claims, now)
 	if !refusal.IsZero() {
 		t.Add("times", trace.Failed, refusal.Text)
 		return refusal
 	}
-	t.Add("times", trace.Passed, "")
+	if t.On() {
+		t.Add("times", trace.Passed, timesText(claims, now))
+	}
 	return reason.Refusal{}
 }
 
@@ -251,7 +256,9 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 		t.Add("alg", trace.Failed, text)
 		return reason.Refusal{Code: reason.AlgorithmNotAllowed, Text: text}, nil
 	}
-	t.Add("alg", trace.Passed, header.algorithm)
+	if t.On() {
+		t.Add("alg", trace.Passed, fmt.Sprintf("%s is one of %s", header.algorithm, i.allowedAlgorithms()))
+	}
 	signature, err := decodeSegment(token.signature)
 	if err != nil {
 		text := "signature: " + err.Error()
@@ -264,22 +271,28 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 		return reason.Refusal{}, err
 	}
 	signed := []byte(token.signingInput)
-	proves := func(set *KeySet) bool { return set.verify(verifier, header, signed, signature) }
-	if proves(current.set) {
-		t.Add("signature", trace.Passed, "")
+	if key := current.set.verify(verifier, header, signed, signature); key != nil {
+		if t.On() {
+			t.Add("signature", trace.Passed, current.set.proofText(key, header))
+		}
 		return reason.Refusal{}, nil
 	}
 	if header.keyID == "" || !current.set.has(header.keyID) {
 		// The issuer may have rotated its keys since.
 		before := current
+		proves := func(set *KeySet) bool { return set.verify(verifier, header, signed, signature) != nil }
 		current, err = i.keys.newer(ctx, before, proves)
 		if err != nil {
 			t.Add("keys", trace.Failed, err.Error())
 			return reason.Refusal{}, err
 		}
-		if current != before && proves(current.set) {
-			t.Add("signature", trace.Passed, "with a key fetched just now")
-			return reason.Refusal{}, nil
+		if current != before {
+			if key := current.set.verify(verifier, header, signed, signature); key != nil {
+				if t.On() {
+					t.Add("signature", trace.Passed, current.set.proofText(key, header)+", fetched just now")
+				}
+				return reason.Refusal{}, nil
+			}
 		}
 	}
 	refusal := current.set.refusal(header)
@@ -287,8 +300,12 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 	return refusal, nil
 }
 
+func (i *Issuer) allowedAlgorithms() string {
+	return strings.Join(slices.Sorted(maps.Keys(i.verifiers)), ", ")
+}
+
 func (i *Issuer) algorithmText(algorithm string) string {
-	text := fmt.Sprintf("the token is signed with %.20q; allowed are %s", algorithm, strings.Join(slices.Sorted(maps.Keys(i.verifiers)), ", "))
+	text := fmt.Sprintf("the token is signed with %.20q; allowed are %s", algorithm, i.allowedAlgorithms())
 	if strings.HasPrefix(algorithm, "HS") {
 		text += ". HS* signs with a secret that both sides know: give the issuer's application a signing key"
 	}

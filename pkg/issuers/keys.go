@@ -11,10 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"tokenreview.dev/webhook/internal/redact"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -77,6 +79,9 @@ type keys struct {
 	now     func() time.Time
 	room    *semaphore.Weighted
 	observe func(error)
+	// tracer makes a span of each fetch, which is of the issuer by that name; nil none.
+	tracer oteltrace.Tracer
+	name   string
 
 	current atomic.Pointer[fetched]
 	failure atomic.Pointer[error] // of the last fetch
@@ -216,7 +221,10 @@ func (k *keys) fetchOnce(ctx context.Context) error {
 	k.begin()
 	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+	fetching, step := span.Root(fetching, k.tracer, "fetch keys")
+	step.Set(span.Issuer.String(k.name))
 	got, err := fetch(fetching, k.source)
+	step.EndTelling(err)
 	if ctx.Err() != nil {
 		// Closed meanwhile, which tells nothing of the issuer: those who wait learn of it
 		// by closed.

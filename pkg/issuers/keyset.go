@@ -111,9 +111,10 @@ func (s *KeySet) hasKeyBeside(others []*KeySet) bool {
 	})
 }
 
-// verify reports whether a key of the set made the signature. As for upstream,
-// every key with the token's kid is tried, and every key where the token has none.
-func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingInput, signature []byte) bool {
+// verify returns the key of the set that made the signature, nil if none did. As for
+// upstream, every key with the token's kid is tried, and every key where the token has
+// none.
+func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingInput, signature []byte) *publicKey {
 	for i := range s.keys {
 		key := &s.keys[i]
 		if header.keyID != "" && key.id != header.keyID {
@@ -123,10 +124,24 @@ func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingIn
 			continue
 		}
 		if verifier.Verify(signingInput, signature, key.public) == nil {
-			return true
+			return key
 		}
 	}
-	return false
+	return nil
+}
+
+// proofText says by which key of the set a token with the header is proven.
+func (s *KeySet) proofText(key *publicKey, header untrustedHeader) string {
+	text := fmt.Sprintf("made with %s by the issuer's key ", header.algorithm)
+	if key.id == "" {
+		text += "without kid"
+	} else {
+		text += fmt.Sprintf("%.100q", key.id)
+	}
+	if header.keyID == "" {
+		text += fmt.Sprintf(", one of %d: the token has no kid", len(s.keys))
+	}
+	return text
 }
 
 // refusal says why no key of the set verifies a token with the header.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"tokenreview.dev/webhook/pkg/reason"
@@ -29,6 +30,8 @@ type Options struct {
 	// StateDir is the directory in which fetched keys are saved, for the next process
 	// to go on with while their issuer is away. Empty means nowhere.
 	StateDir string
+	// Tracer makes a span of each fetch of keys from elsewhere, nil none.
+	Tracer oteltrace.Tracer
 }
 
 // Set is the issuers of one configuration. It is immutable and safe for
@@ -47,7 +50,10 @@ type Verification struct {
 	Issuer *Issuer
 	// Proven is whether Issuer is shown to have signed the token.
 	Proven bool
-	// Claims are what the issuer has signed, nil unless they are for us and for now.
+	// Signed are the claims that the issuer has signed, for the record: for somebody, at
+	// some time. Nil unless Proven.
+	Signed *Claims
+	// Claims are those to decide by, nil unless they are for us and for now.
 	Claims *Claims
 	// Refusal is why there are no claims.
 	Refusal reason.Refusal
@@ -168,7 +174,13 @@ func (s *Set) parse(token string, t *trace.Trace) (untrustedToken, *Issuer, reas
 	if issuer == nil {
 		return refuse("iss", reason.IssuerUnknown, s.unknownText(untrustedIssuer))
 	}
-	t.Add("iss", trace.Passed, issuer.config.URL)
+	if t.On() {
+		detail := issuer.config.URL
+		if untrustedIssuer != detail {
+			detail = untrustedIssuer + " is another spelling of " + detail
+		}
+		t.Add("iss", trace.Passed, detail)
+	}
 	return untrusted, issuer, reason.Refusal{}
 }
 
@@ -190,7 +202,7 @@ func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verific
 		return verification, nil
 	}
 	// From here on the claims are the issuer's own words.
-	verification.Proven = true
+	verification.Proven, verification.Signed = true, untrusted.claims
 	verification.Refusal = issuer.checkClaims(untrusted.claims, issuer.config.Audiences, t)
 	if !verification.Refusal.IsZero() {
 		return verification, nil

@@ -16,6 +16,7 @@ import (
 
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/regularfile"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -67,7 +68,7 @@ type discoverySource struct {
 }
 
 func (s discoverySource) fetch(ctx context.Context) (answer, error) {
-	data, _, err := download(ctx, s.client, s.address, "")
+	data, _, err := download(ctx, s.client, "fetch discovery document", s.address, "")
 	if err != nil {
 		return answer{}, fmt.Errorf("fetch discovery document %s: %w", s.address, err)
 	}
@@ -89,7 +90,7 @@ func (s discoverySource) fetch(ctx context.Context) (answer, error) {
 }
 
 func fetchKeySet(ctx context.Context, client *http.Client, address string) (answer, error) {
-	data, header, err := download(ctx, client, address, "")
+	data, header, err := download(ctx, client, "fetch key set", address, "")
 	if err != nil {
 		return answer{}, fmt.Errorf("fetch keys from %.200q: %w", address, err)
 	}
@@ -146,8 +147,11 @@ func newClient(transport http.RoundTripper) *http.Client {
 
 // download fetches one document over https, bounded in size. A non-empty bearer is sent
 // as the request's access token (RFC 6750 §2.1). Its errors do not name the
-// address, which may be part of a token.
-func download(ctx context.Context, client *http.Client, address, bearer string) ([]byte, http.Header, error) {
+// address, which may be part of a token, nor does its span, whose name is what is
+// fetched.
+func download(ctx context.Context, client *http.Client, what, address, bearer string) (data []byte, header http.Header, err error) {
+	ctx, step := span.Ask(ctx, what)
+	defer func() { step.End(err) }()
 	target, err := url.Parse(address)
 	if err != nil || target.Scheme != "https" || target.Host == "" {
 		return nil, nil, errors.New("not an https URL")
@@ -163,14 +167,16 @@ func download(ctx context.Context, client *http.Client, address, bearer string) 
 	}
 	response, err := client.Do(request)
 	if err != nil {
+		step.End(err)
 		// The other side may have a part in its text.
 		return nil, nil, errors.New(redact.Line(redact.Cause(err).Error(), bearer))
 	}
 	defer func() { _ = response.Body.Close() }()
+	step.Answered(response.StatusCode)
 	if response.StatusCode != http.StatusOK {
 		return nil, nil, fmt.Errorf("the answer is %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes+1))
+	data, err = io.ReadAll(io.LimitReader(response.Body, maxResponseBytes+1))
 	if err != nil {
 		return nil, nil, errors.New(redact.Line(err.Error(), bearer))
 	}

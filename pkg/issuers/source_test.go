@@ -400,6 +400,9 @@ func TestDistributedGroups(t *testing.T) {
 			if fetched := last.Check == "distributed claims"; fetched != (bearer != "") {
 				t.Errorf("expected the trace to say whether they were fetched, got %+v", last)
 			}
+			if fetched := `the claim "groups", which the token keeps elsewhere, is ["a" "b"]`; (last.Detail == fetched) != (bearer != "") {
+				t.Errorf("expected the trace to say what was fetched, if anything was, got %+v", last)
+			}
 			got, _ := verification.Claims.Get("groups")
 			if string(got) != test.groups {
 				t.Errorf("expected groups %s, got %s", test.groups, got)

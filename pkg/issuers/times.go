@@ -43,6 +43,17 @@ func checkTimes(claims *Claims, now time.Time) reason.Refusal {
 	return reason.Refusal{}
 }
 
+// timesText shows what checkTimes has compared with the clock.
+func timesText(claims *Claims, now time.Time) string {
+	var text string
+	for _, name := range [...]string{"exp", "nbf", "iat"} {
+		if at, present, err := claims.Time(name); err == nil && present {
+			text += fmt.Sprintf("%s %s, ", name, stamp(at))
+		}
+	}
+	return text + "it is now " + stamp(now)
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // maxNumericDate is the end of the year 9999, beyond which RFC 3339 has no

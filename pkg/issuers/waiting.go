@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/semaphore"
+
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -48,7 +50,7 @@ func (k *keys) askLocked() <-chan struct{} {
 // that prove it, if need be by waiting for the next fetch with everybody else who does.
 // Where they do not, or no fetch is to be had so soon, it returns the keys as they are.
 // An error means that it cannot be told whether the issuer has the key.
-func (k *keys) newer(ctx context.Context, seen *fetched, proves func(*KeySet) bool) (*fetched, error) {
+func (k *keys) newer(ctx context.Context, seen *fetched, proves func(*KeySet) bool) (_ *fetched, err error) {
 	if k.fixed {
 		return seen, nil
 	}
@@ -61,6 +63,8 @@ func (k *keys) newer(ctx context.Context, seen *fetched, proves func(*KeySet) bo
 		return nil, err
 	}
 	defer leave()
+	ctx, step := span.Start(ctx, "wait for keys")
+	defer func() { step.End(err) }()
 	for {
 		k.mu.Lock()
 		ended, wasUnderWay := (<-chan struct{})(k.underway), k.underway != nil

@@ -15,8 +15,10 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/util/cache"
 
+	"tokenreview.dev/webhook/internal/asking"
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/retryafter"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -50,6 +52,13 @@ type Options struct {
 	// Now is the clock by which answers, failures and closed connections grow old, time.Now
 	// if nil.
 	Now func() time.Time
+	// OnAnswer is told of every answer that Check gives, also where several share one
+	// question: whether it was remembered, or why there is none. A failure that is repeated
+	// without a question is one.
+	OnAnswer func(cached bool, err error)
+	// OnQuestion is told how long the cluster took, for every question that was put to it.
+	// Both are called from several goroutines; nil means that nobody is told.
+	OnQuestion func(took time.Duration)
 }
 
 // Checker asks one cluster whether tokens are alive. It is safe for concurrent use.
@@ -57,6 +66,9 @@ type Checker struct {
 	config  Config
 	cluster cluster
 	now     func() time.Time
+	// onAnswer and onQuestion are never nil.
+	onAnswer   func(cached bool, err error)
+	onQuestion func(took time.Duration)
 
 	secret  [sha256.Size]byte
 	known   *cache.LRUExpireCache // digest → outcome
@@ -74,7 +86,14 @@ func New(config Config, options Options) *Checker {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.OnAnswer == nil {
+		options.OnAnswer = func(bool, error) {}
+	}
+	if options.OnQuestion == nil {
+		options.OnQuestion = func(time.Duration) {}
+	}
 	c := &Checker{
+		onAnswer: options.OnAnswer, onQuestion: options.OnQuestion,
 		config:  config,
 		cluster: cluster{path: config.Kubeconfig, standing: &standing{now: options.Now}},
 		now:     options.Now,
@@ -107,6 +126,8 @@ func (c clock) Now() time.Time { return c() }
 type outcome struct {
 	problem string
 	err     error
+	// cached is whether it was remembered.
+	cached bool
 }
 
 // Check asks the cluster that issued token whether it still honours it. audiences are
@@ -121,10 +142,19 @@ func (c *Checker) Check(ctx context.Context, token string, audiences []string, s
 	if token == "" || subject == "" || len(audiences) == 0 {
 		return "a token without a subject or an audience cannot be asked about", nil
 	}
+	answer := c.check(ctx, token, audiences, subject)
+	c.onAnswer(answer.cached, answer.err)
+	return answer.problem, answer.err
+}
+
+func (c *Checker) check(ctx context.Context, token string, audiences []string, subject string) (answer outcome) {
 	key := c.digest(token, audiences, subject)
 	if known, ok := c.recall(key); ok {
-		return known.problem, known.err
+		return known
 	}
+	ctx, step := span.Start(ctx, "check liveness")
+	defer func() { step.End(answer.err) }()
+	step.Set(span.Kubeconfig.String(c.config.Kubeconfig))
 	// The question belongs to all who wait for it, and has its own deadline. That ends
 	// a loop as well: where the kubeconfig by mistake leads to the cluster whose API
 	// server asks this webhook, that API server asks about the same token while the
@@ -132,23 +162,22 @@ func (c *Checker) Check(ctx context.Context, token string, audiences []string, s
 	// question never multiplies.
 	flight := c.flights.DoChan(string(key[:]), func() (_ any, err error) {
 		defer redact.Panic(&err) // which would end the process
-		return c.ask(key, token, audiences, subject), nil
+		return c.ask(span.Keep(ctx), key, token, audiences, subject), nil
 	})
 	select {
 	case result := <-flight:
 		if result.Err != nil {
-			return "", fmt.Errorf("asking the cluster: %w", result.Err)
+			return outcome{err: fmt.Errorf("asking the cluster: %w", result.Err)}
 		}
-		answer := result.Val.(outcome)
-		return answer.problem, answer.err
+		return result.Val.(outcome)
 	case <-ctx.Done():
-		return "", fmt.Errorf("waiting for the cluster's answer: %w", ctx.Err())
+		return outcome{err: fmt.Errorf("waiting for the cluster's answer: %w", ctx.Err())}
 	}
 }
 
-// ask asks the cluster, and remembers what came of it.
-func (c *Checker) ask(key digest, token string, audiences []string, subject string) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
+// ask asks the cluster, and remembers what came of it. ctx has no end of its own.
+func (c *Checker) ask(ctx context.Context, key digest, token string, audiences []string, subject string) outcome {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	release, err := c.slots.take(ctx, subject)
 	if err != nil {
@@ -159,7 +188,11 @@ func (c *Checker) ask(key digest, token string, audiences []string, subject stri
 	if known, ok := c.recall(key); ok {
 		return known
 	}
-	status, err := c.cluster.review(ctx, token, audiences)
+	timed, asked := asking.Begin(ctx)
+	status, err := c.cluster.review(timed, token, audiences)
+	if took, ok := asked(); ok {
+		c.onQuestion(took)
+	}
 	if err != nil {
 		c.repeat(key, err)
 		return outcome{err: err}
@@ -179,7 +212,9 @@ func (c *Checker) ask(key digest, token string, audiences []string, subject stri
 // that it is repeated.
 func (c *Checker) recall(key digest) (outcome, bool) {
 	if known, ok := c.known.Get(key); ok {
-		return known.(outcome), true
+		answer := known.(outcome)
+		answer.cached = answer.err == nil
+		return answer, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/resend"
+	"tokenreview.dev/webhook/internal/span"
 )
 
 const (
@@ -144,7 +146,10 @@ func newConnection(kubeconfig *kubeconfig, standing *standing) (*connection, err
 }
 
 // review sends one TokenReview.
-func (c *connection) review(ctx context.Context, token string, audiences []string) (*authenticationv1.TokenReviewStatus, error) {
+func (c *connection) review(ctx context.Context, token string, audiences []string) (_ *authenticationv1.TokenReviewStatus, err error) {
+	ctx, step := span.Ask(ctx, "ask the cluster")
+	defer func() { step.End(err) }()
+	step.Set(semconv.ServerAddress(c.kubeconfig.server.Hostname()))
 	body, err := json.Marshal(authenticationv1.TokenReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: authenticationv1.SchemeGroupVersion.String(), Kind: "TokenReview"},
 		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
@@ -168,6 +173,9 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 	resend.Once(request)
 	before := c.dialer.ended()
 	response, err := c.client.Do(request)
+	if err != nil {
+		step.End(err) // which still tells its class
+	}
 	if err != nil && !connected.Load() {
 		reason := err
 		if ctx.Err() != nil {
@@ -182,6 +190,7 @@ func (c *connection) review(ctx context.Context, token string, audiences []strin
 		return nil, c.interrupted(ctx, err, token)
 	}
 	defer func() { _ = response.Body.Close() }()
+	step.Answered(response.StatusCode)
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
 		return nil, c.refused(response, data, token)

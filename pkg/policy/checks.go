@@ -23,16 +23,17 @@ type check struct {
 	// spares reports whether an error of run is recorded only: it has seen to it that
 	// the token can do without the answer. Nil for never.
 	spares func(error) bool
-	// detail says for a trace what the check has produced; nil for the review's note.
+	// detail says for a trace what the check has produced, before the review's note; nil
+	// for the note alone.
 	detail func(*user.DefaultInfo) string
 }
 
 // describe says for a trace how the check passed.
 func (c *check) describe(r *review) string {
-	if c.detail != nil {
-		return c.detail(r.user)
+	if c.detail == nil {
+		return r.note
 	}
-	return r.note
+	return strings.TrimSpace(c.detail(r.user) + " " + r.note)
 }
 
 // newChecks lists the steps of a decision: what the policy says about the claims,
@@ -68,9 +69,9 @@ func (p *Policy) newChecks(config *Config) []check {
 	if spec.Kubernetes != nil {
 		policy("kubernetes.allow", newServiceAccounts(spec.Kubernetes).check)
 	}
-	upstream("username", p.mapUsername, func(u *user.DefaultInfo) string { return u.Name })
+	upstream("username", p.mapUsername, func(u *user.DefaultInfo) string { return fmt.Sprintf("%.200q", u.Name) })
 	upstream("groups", p.mapGroups, func(u *user.DefaultInfo) string { return some(u.Groups) })
-	upstream("uid", p.mapUID, func(u *user.DefaultInfo) string { return u.UID })
+	upstream("uid", p.mapUID, func(u *user.DefaultInfo) string { return one(u.UID) })
 	upstream("extra", p.mapExtra, func(u *user.DefaultInfo) string { return someExtra(u.Extra) })
 	upstream("required claims", p.checkRequiredClaims, nil)
 	upstream("claimValidationRules", p.checkClaimRules, nil)
@@ -115,13 +116,21 @@ func addToUser(_ context.Context, r *review) reason.Refusal {
 		r.note = "groups " + some(r.added.groups)
 	}
 	if r.traced && len(r.added.extra) > 0 {
-		r.note += ", extras " + someExtra(r.added.extra)
+		r.note += ", extras " + someExtra(r.added.extra) // an account has groups, too
 	}
 	return reason.Refusal{}
 }
 
 // maxShown is how many of many texts a trace shows.
 const maxShown = 20
+
+// one shows a text that may be missing.
+func one(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf("%.200q", text)
+}
 
 // some shows texts, of which there may be thousands.
 func some(texts []string) string {

@@ -42,6 +42,7 @@ func newEmail(spec *v1alpha1.IssuerPolicySpec) *email {
 func (e *email) check(_ context.Context, r *review) reason.Refusal {
 	if !r.Claims.Has(e.claim) {
 		if !e.required {
+			r.noteVerified(e.claim)
 			return reason.Refusal{}
 		}
 		return reason.Refusal{Code: reason.EmailNotVerified, Text: fmt.Sprintf("the token does not say whether the email is verified: it has no claim %q, and emailVerified is Required", e.claim)}
@@ -53,6 +54,7 @@ func (e *email) check(_ context.Context, r *review) reason.Refusal {
 	case !verified:
 		return reason.Refusal{Code: reason.EmailNotVerified, Text: fmt.Sprintf("the issuer says that the email is not verified (%s is false)", e.claim)}
 	}
+	r.noteVerified(e.claim)
 	return reason.Refusal{}
 }
 

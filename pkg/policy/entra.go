@@ -37,6 +37,9 @@ func (e *entra) checkTenant(_ context.Context, r *review) reason.Refusal {
 		return reason.Refusal{Code: reason.TenantNotAllowed, Text: text}
 	}
 	if !r.Claims.Has("tid") && len(e.tenantIDs) == 0 {
+		if r.traced {
+			r.note = "no tid; iss is the tenant " + e.tenant
+		}
 		return reason.Refusal{}
 	}
 	tid, err := r.Claims.String("tid")
@@ -50,7 +53,10 @@ func (e *entra) checkTenant(_ context.Context, r *review) reason.Refusal {
 		return refuse(fmt.Sprintf("the tenant %s (tid) is none of entra.tenantIDs", e.tenant))
 	}
 	if r.traced {
-		r.note = "tid " + e.tenant
+		r.note = "tid " + e.tenant + " is the tenant of iss"
+		if len(e.tenantIDs) > 0 {
+			r.note += fmt.Sprintf(" and one of %d entra.tenantIDs", len(e.tenantIDs))
+		}
 	}
 	return reason.Refusal{}
 }
@@ -59,6 +65,9 @@ func (e *entra) checkTenant(_ context.Context, r *review) reason.Refusal {
 // v2 token, appid in a v1 token.
 func (e *entra) checkClient(_ context.Context, r *review) reason.Refusal {
 	if len(e.clientIDs) == 0 {
+		if r.traced {
+			r.note = "there are no entra.clientIDs: any client"
+		}
 		return reason.Refusal{}
 	}
 	refuse := func(text string) reason.Refusal {
@@ -78,7 +87,7 @@ func (e *entra) checkClient(_ context.Context, r *review) reason.Refusal {
 			return refuse(fmt.Sprintf("the client %.100q (%s) is none of entra.clientIDs", client, claim))
 		}
 		if r.traced {
-			r.note = fmt.Sprintf("%s %s", claim, client)
+			r.note = fmt.Sprintf("%s %s is one of %d entra.clientIDs", claim, client, len(e.clientIDs))
 		}
 	}
 	if !found {
@@ -90,8 +99,11 @@ func (e *entra) checkClient(_ context.Context, r *review) reason.Refusal {
 func (e *entra) checkAppOnly(_ context.Context, r *review) reason.Refusal {
 	sign := appOnlySign(r.Claims)
 	if sign == "" || e.allowAppOnlyTokens {
-		if r.traced && sign != "" {
-			r.note = "an application: " + sign
+		switch {
+		case sign == "":
+			r.noteUser()
+		case r.traced:
+			r.note = "an application: " + sign + "; entra.appOnlyTokens is Allow"
 		}
 		return reason.Refusal{}
 	}

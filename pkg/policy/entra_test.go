@@ -81,9 +81,10 @@ func TestTheTraceSaysWhatEntraTokensAreTakenFor(t *testing.T) {
 	got := decide(t, p, `{"sub":"`+object+`","oid":"`+object+`","tid":"`+tenant+`","azp":"`+client+`"}`)
 	got.expect(t, "", "")
 	for check, detail := range map[string]string{
-		"entra.tenantIDs": "tid " + tenant, "entra.clientIDs": "azp " + client, "entra.appOnlyTokens": "an application: oid is sub",
+		"entra.tenantIDs": "tid " + tenant + " is the tenant of iss", "entra.clientIDs": "azp " + client + " is one of 1 entra.clientIDs",
+		"entra.appOnlyTokens": "an application: oid is sub; entra.appOnlyTokens is Allow", "entra.groupOverage": "the token leaves out no groups",
 		// What one check has to say is not said of those that follow.
-		"entra.groupOverage": "", "required claims": "",
+		"required claims": "",
 	} {
 		if want := (trace.Step{Check: check, Outcome: trace.Passed, Detail: detail}); got.step(check) != want {
 			t.Errorf("expected %+v, got %+v", want, got.step(check))

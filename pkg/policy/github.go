@@ -178,9 +178,22 @@ func (g *githubRules) check(_ context.Context, r *review) reason.Refusal {
 		}
 	}
 	if r.traced {
-		r.note = admission(admitting, token)
+		r.note = admission(admitting, token) + g.rules[admitting[0]].held(token, len(admitting) > 1)
 	}
 	return reason.Refusal{}
+}
+
+// held says what a rule that has admitted a token has looked at.
+func (r *githubRule) held(t *githubToken, oneOfMany bool) string {
+	var held []string
+	for i := range r.conditions {
+		claim := r.conditions[i].claim
+		held = append(held, fmt.Sprintf("%s is %.200q", claim.name(), t.values[claim]))
+	}
+	if oneOfMany {
+		return "; the first by " + strings.Join(held, ", ")
+	}
+	return " by " + strings.Join(held, ", ")
 }
 
 // admission says which rules have admitted a token.

@@ -350,9 +350,9 @@ func TestEveryGitHubRuleThatAdmitsAddsItsGroups(t *testing.T) {
 		groups  []string
 		note    string
 	}{
-		{"all that admit", nil, []string{"own", "all", "lucca", "star"}, "allow[1], allow[2], allow[4], allow[5] admit qjoly/lucca-oidc-poc"},
-		{"and another", map[string]any{"ref": "refs/heads/dev"}, []string{"own", "all", "lucca", "dev", "star"}, "allow[1], allow[2], allow[3], allow[4], allow[5] admit qjoly/lucca-oidc-poc"},
-		{"one that has none", map[string]any{"repository": "x/y", "repository_owner": "x"}, nil, "allow[4] admits x/y"},
+		{"all that admit", nil, []string{"own", "all", "lucca", "star"}, "allow[1], allow[2], allow[4], allow[5] admit qjoly/lucca-oidc-poc; the first by repository_owner is \"qjoly\""},
+		{"and another", map[string]any{"ref": "refs/heads/dev"}, []string{"own", "all", "lucca", "dev", "star"}, "allow[1], allow[2], allow[3], allow[4], allow[5] admit qjoly/lucca-oidc-poc; the first by repository_owner is \"qjoly\""},
+		{"one that has none", map[string]any{"repository": "x/y", "repository_owner": "x"}, nil, `allow[4] admits x/y by repository_owner_id is "82603435"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			steps := &trace.Trace{}

@@ -82,8 +82,12 @@ func (s *serviceAccounts) check(_ context.Context, r *review) reason.Refusal {
 		return refuse(fmt.Sprintf("no rule of kubernetes.allow admits the account %s/%s with the uid %s%s",
 			printed(bound.Namespace), printed(bound.ServiceAccount.Name), printed(bound.ServiceAccount.UID), nearest))
 	}
-	if r.traced && rule >= 0 {
-		r.note = fmt.Sprintf("allow[%d] admits %s/%s", rule, printed(bound.Namespace), printed(bound.ServiceAccount.Name))
+	if r.traced {
+		admits := "without rules, every account is admitted:"
+		if rule >= 0 {
+			admits = fmt.Sprintf("allow[%d] admits", rule)
+		}
+		r.note = fmt.Sprintf("%s %s/%s", admits, printed(bound.Namespace), printed(bound.ServiceAccount.Name))
 	}
 	s.add(&r.added, bound)
 	return reason.Refusal{}
@@ -119,16 +123,22 @@ func readBoundObjects(claims *issuers.Claims) (bound boundObjects, problem strin
 // admit returns the index of the first rule that admits the account, or -1 and what
 // is to be said about a rule that came close.
 func (s *serviceAccounts) admit(bound boundObjects) (rule int, nearest string) {
+	nearest = "; none is for its namespace"
+	ofNamespace, uidAlone := false, false
 	for i, rule := range s.allow {
 		named := rule.namespace.MatchOrAny(bound.Namespace) && rule.serviceAccount.MatchOrAny(bound.ServiceAccount.Name)
 		switch {
 		case named && (rule.uid == "" || rule.uid == bound.ServiceAccount.UID):
 			return i, ""
-		case named && nearest == "":
+		case named && !uidAlone:
+			uidAlone = true
 			nearest = fmt.Sprintf("; allow[%d] wants the uid %s", i, rule.uid)
 			if rule.namespace.text != "" && rule.serviceAccount.text != "" && rule.namespace.IsLiteral() && rule.serviceAccount.IsLiteral() {
 				nearest += ": either the account was deleted and made again, or the rule has the wrong uid"
 			}
+		case !ofNamespace && !uidAlone && rule.namespace.MatchOrAny(bound.Namespace):
+			ofNamespace = true
+			nearest = fmt.Sprintf("; allow[%d] is for its namespace and wants the serviceAccount %.200q", i, rule.serviceAccount.text)
 		}
 	}
 	return -1, nearest

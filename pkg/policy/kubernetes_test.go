@@ -86,14 +86,18 @@ func TestWhatIsSaidOfAnAccountThatNoRuleAdmits(t *testing.T) {
 		rules                         []v1alpha1.KubernetesRule
 		text                          string
 	}{
-		{"its names", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/deployer with the uid new"},
+		{"its names", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/deployer with the uid new; none is for its namespace"},
 		{"the first rule that lacks but the uid", "ci", "deployer", "new",
 			[]v1alpha1.KubernetesRule{{Namespace: "cd", UID: "a"}, {ServiceAccount: "builder", UID: "b"}, {Namespace: "ci", UID: "c"}, {ServiceAccount: "deployer", UID: "d"}},
 			"ci/deployer with the uid new; allow[2] wants the uid c"},
-		{"quotes around a space", "c i", "a b", "a b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c i"/"a b" with the uid "a b"`},
-		{"quotes around what a terminal obeys", "c\u007fi", "a\u202eb", "a\u00e9b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c\x7fi"/"a\u202eb" with the uid "aéb"`},
-		{"the longest name that there is", "ci", long[1:], "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/" + long[1:] + " with the uid new"},
-		{"a part of a longer uid", "ci", "deployer", long, []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `ci/deployer with the uid "` + long[:200] + `"`},
+		{"quotes around a space", "c i", "a b", "a b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c i"/"a b" with the uid "a b"; none is for its namespace`},
+		{"quotes around what a terminal obeys", "c\u007fi", "a\u202eb", "a\u00e9b", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `"c\x7fi"/"a\u202eb" with the uid "aéb"; none is for its namespace`},
+		{"the longest name that there is", "ci", long[1:], "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}}, "ci/" + long[1:] + " with the uid new; none is for its namespace"},
+		{"a part of a longer uid", "ci", "deployer", long, []v1alpha1.KubernetesRule{{Namespace: "cd"}}, `ci/deployer with the uid "` + long[:200] + `"; none is for its namespace`},
+		{"the first rule for its namespace", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "cd"}, {Namespace: "c*", ServiceAccount: "build-*"}, {Namespace: "ci", ServiceAccount: "x"}},
+			`ci/deployer with the uid new; allow[1] is for its namespace and wants the serviceAccount "build-*"`},
+		{"a rule that lacks but the uid before one for its namespace", "ci", "deployer", "new", []v1alpha1.KubernetesRule{{Namespace: "ci", ServiceAccount: "x"}, {ServiceAccount: "deployer", UID: "d"}},
+			"ci/deployer with the uid new; allow[1] wants the uid d"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			claims := fmt.Sprintf(`{"sub":"system:serviceaccount:%[1]s:%[2]s","kubernetes.io":{"namespace":"%[1]s","serviceaccount":{"name":"%[2]s","uid":"%[3]s"}}}`, test.namespace, test.account, test.uid)
@@ -168,7 +172,7 @@ func TestTheTraceSaysWhichRuleAdmitsAnAccount(t *testing.T) {
 		detail string
 	}{
 		{"the second", []v1alpha1.KubernetesRule{{Namespace: "cd"}, {Namespace: "ci"}}, "allow[1] admits ci/deployer"},
-		{"none, where there is none", nil, ""},
+		{"none, where there is none", nil, "without rules, every account is admitted: ci/deployer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := decide(t, compiled(t, policy.Config{Policy: kubernetes(test.rules...)}), deployer)
@@ -222,6 +226,8 @@ func TestLiveness(t *testing.T) {
 				t.Errorf("expected the question to come last, got %+v", last)
 			} else if test.code != "" && (last.Outcome != trace.Failed || last.Detail != got.text()) {
 				t.Errorf("expected the trace to say why, got %+v", last)
+			} else if alive := `the cluster that issued the token honours it for "system:serviceaccount:ci:deployer"`; last.Outcome == trace.Passed && last.Detail != alive {
+				t.Errorf("expected the trace to say %q, got %+v", alive, last)
 			}
 		})
 	}

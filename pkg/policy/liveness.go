@@ -41,6 +41,9 @@ func (l *liveness) check(ctx context.Context, r *review) (reason.Refusal, error)
 	if problem != "" {
 		return reason.Refusal{Code: reason.NotLive, Text: problem}, nil
 	}
+	if r.traced {
+		r.note = fmt.Sprintf("the cluster that issued the token honours it for %.200q", subject)
+	}
 	return reason.Refusal{}, nil
 }
 

@@ -38,6 +38,7 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 			return mappingFailed("username", errors.New("the expression returned empty text"))
 		}
 		r.user.Name = string(name)
+		r.noteSource("", "", mapping.Expression)
 	} else {
 		name, err := r.Claims.String(mapping.Claim)
 		if err != nil {
@@ -46,6 +47,7 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 		if name == "" {
 			return mappingFailed("username", fmt.Errorf("claim %q is empty", mapping.Claim))
 		}
+		r.noteSource(mapping.Claim, prefix(mapping.Prefix), "")
 		if refusal := p.checkEmail(ctx, r); !refusal.IsZero() {
 			return refusal
 		}
@@ -82,8 +84,10 @@ func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {
 			}
 		}
 		r.user.Groups = groups
+		r.noteSource(mapping.Claim, prefix(mapping.Prefix), "")
 		return refuseControl("groups", groups...)
 	}
+	r.noteSource(mapping.Claim, "", mapping.Expression)
 	if p.expressions.Groups == nil {
 		return reason.Refusal{}
 	}
@@ -105,8 +109,10 @@ func (p *Policy) mapUID(ctx context.Context, r *review) reason.Refusal {
 			return mappingFailed("uid", fmt.Errorf("claim %q: %w", mapping.Claim, err))
 		}
 		r.user.UID = uid
+		r.noteSource(mapping.Claim, "", "")
 		return refuseControl("uid", uid)
 	}
+	r.noteSource("", "", mapping.Expression)
 	if p.expressions.UID == nil {
 		return reason.Refusal{}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -87,6 +88,9 @@ func (p *Policy) newOverage(config *Config) *overage {
 
 func (o *overage) check(ctx context.Context, r *review) (reason.Refusal, error) {
 	if !hasOverage(r.Claims) {
+		if r.traced {
+			r.note = "the token leaves out no groups"
+		}
 		return reason.Refusal{}, nil
 	}
 	refuse := func(text string) (reason.Refusal, error) {
@@ -110,7 +114,7 @@ func (o *overage) check(ctx context.Context, r *review) (reason.Refusal, error) 
 		return refuse(fmt.Sprintf("Microsoft Graph does not know the object %.100q (oid)", objectID))
 	}
 	if r.traced {
-		r.note = fmt.Sprintf("Microsoft Graph says %s", some(groups))
+		r.note = fmt.Sprintf("Microsoft Graph says of oid %.100q: %s", objectID, cmp.Or(some(groups), "no groups"))
 	}
 	o.use(r, groups)
 	return reason.Refusal{}, nil

@@ -72,7 +72,7 @@ func TestOverageIsResolved(t *testing.T) {
 			if want := "user " + object; graph.asked[0] != want {
 				t.Errorf("expected to be asked about %q, got %q", want, graph.asked)
 			}
-			if detail := got.step("entra.groupOverage").Detail; detail != `Microsoft Graph says ["g1" "g2"]` {
+			if detail := got.step("entra.groupOverage").Detail; detail != `Microsoft Graph says of oid "`+object+`": ["g1" "g2"]` {
 				t.Errorf("expected the trace to say so, got %q", detail)
 			}
 		})

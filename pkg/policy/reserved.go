@@ -14,6 +14,9 @@ const ReservedPrefix = "system:"
 
 func (p *Policy) checkReservedNames(_ context.Context, r *review) reason.Refusal {
 	if p.allowReservedNames {
+		if r.traced {
+			r.note = "reservedNames is Allow"
+		}
 		return reason.Refusal{}
 	}
 	if strings.HasPrefix(r.user.Name, ReservedPrefix) {
@@ -23,6 +26,9 @@ func (p *Policy) checkReservedNames(_ context.Context, r *review) reason.Refusal
 		if strings.HasPrefix(group, ReservedPrefix) {
 			return reason.Refusal{Code: reason.ReservedName, Text: fmt.Sprintf("the group %.200q begins with %q", group, ReservedPrefix)}
 		}
+	}
+	if r.traced {
+		r.note = fmt.Sprintf("neither the username nor any of the groups (%d) begins with %q", len(r.user.Groups), ReservedPrefix)
 	}
 	return reason.Refusal{}
 }

@@ -25,6 +25,7 @@ func requiredClaims(rules []apiserver.ClaimValidationRule) []requiredClaim {
 }
 
 func (p *Policy) checkRequiredClaims(_ context.Context, r *review) reason.Refusal {
+	r.noteRequired(p.required)
 	for _, required := range p.required {
 		got, err := r.Claims.String(required.claim)
 		if err != nil {
@@ -45,6 +46,7 @@ func (p *Policy) checkClaimRules(ctx context.Context, r *review) reason.Refusal 
 	if err != nil {
 		return reason.Refusal{Code: reason.ClaimRuleFailed, Text: said(err)}
 	}
+	r.noteRules(results)
 	return checkResults(reason.ClaimRuleFailed, results)
 }
 
@@ -56,6 +58,7 @@ func (p *Policy) checkUserRules(ctx context.Context, r *review) reason.Refusal {
 	if err != nil {
 		return reason.Refusal{Code: reason.UserRuleFailed, Text: said(err)}
 	}
+	r.noteRules(results)
 	return checkResults(reason.UserRuleFailed, results)
 }
 

@@ -49,7 +49,7 @@ func acceptanceCases(t *testing.T) ([]acceptance.Case, acceptance.Issuers, *toke
 func TestAcceptanceCases(t *testing.T) {
 	cases, running, reviewer, loaded := acceptanceCases(t)
 	theirs := upstream(t, loaded)
-	s := &served{handler: tokenreview.NewHandler(reviewer, slog.New(slog.DiscardHandler))}
+	s := &served{handler: tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.DiscardHandler)})}
 	for _, c := range cases {
 		for _, token := range c.Tokens(time.Now()) {
 			t.Run(c.Name+"/"+token.Name, func(t *testing.T) {
@@ -69,12 +69,13 @@ func TestAcceptanceCases(t *testing.T) {
 func TestAcceptanceCasesAreCountedByTheirReasons(t *testing.T) {
 	cases, running, built, _ := acceptanceCases(t)
 	registry := prometheus.NewRegistry()
-	reviewer := tokenreview.NewReviewer(built.Rules(), tokenreview.NewMetrics(registry))
+	s := &served{handler: tokenreview.NewHandler(tokenreview.NewReviewer(built.Rules()),
+		tokenreview.Options{Metrics: tokenreview.NewMetrics(registry), Log: slog.New(slog.DiscardHandler)})}
 	type label struct{ issuer, reason string }
 	reviews, would, codes := map[label]float64{}, map[label]float64{}, map[reason.Code]bool{}
 	for _, c := range cases {
 		for _, token := range c.Tokens(time.Now()) {
-			reviewer.Review(t.Context(), running.Sign(c, token), nil, nil)
+			s.post("application/json", review("authentication.k8s.io/v1", running.Sign(c, token)))
 			counted := label{c.IssuerName, reason.Allowed}
 			switch {
 			case token.Refusal.Code == reason.IssuerUnknown:

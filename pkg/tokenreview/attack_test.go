@@ -90,7 +90,7 @@ spec: {issuer: "` + issuer.url + `", keys: {jwks: '` + issuer.keys + `'` + issue
 // serveReviewer serves a reviewer's answers, for no issuer that signs.
 func serveReviewer(reviewer *tokenreview.Reviewer) *served {
 	log := &bytes.Buffer{}
-	return &served{handler: tokenreview.NewHandler(reviewer, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))), log: log}
+	return &served{handler: tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}), log: log}
 }
 
 // refuses wants each token to be refused for the reason given, over HTTP and by the

@@ -55,9 +55,60 @@ type connection struct {
 // outcome is whether a certificate is accepted, which holds as long as roots are the client CA
 // and, if it is, until has not come.
 type outcome struct {
-	err   error // why it is not accepted
-	roots *x509.CertPool
-	until time.Time
+	err    error // why it is not accepted
+	roots  *x509.CertPool
+	until  time.Time
+	caller *Caller // whose it is, if it is accepted
+}
+
+// Caller is who an accepted client certificate belongs to. It is immutable.
+type Caller struct {
+	// CommonName and Organizations are the subject's, URIs the subject alternative names.
+	CommonName          string
+	Organizations, URIs []string
+}
+
+// name is the caller's for logs, empty for one of whom nothing is proven.
+func (c *Caller) name() string {
+	if c == nil {
+		return ""
+	}
+	return c.CommonName
+}
+
+// String is the caller for people.
+func (c *Caller) String() string {
+	text := fmt.Sprintf("CN=%.100q", c.CommonName)
+	for _, organization := range c.Organizations[:min(len(c.Organizations), maxNamed)] {
+		text += fmt.Sprintf(",O=%.100q", organization)
+	}
+	for _, uri := range c.URIs[:min(len(c.URIs), maxNamed)] {
+		text += fmt.Sprintf(",URI=%.100q", uri)
+	}
+	return text
+}
+
+// maxNamed is how many of a certificate's names of a kind are repeated to its holder.
+const maxNamed = 5
+
+func newCaller(leaf *x509.Certificate) *Caller {
+	caller := &Caller{CommonName: leaf.Subject.CommonName, Organizations: leaf.Subject.Organization}
+	for _, uri := range leaf.URIs {
+		caller.URIs = append(caller.URIs, uri.String())
+	}
+	return caller
+}
+
+// callerOf returns who has sent a request that Callers let through; nil where nobody
+// had to show a certificate.
+func callerOf(r *http.Request) *Caller {
+	known, ok := r.Context().Value(connectionKey{}).(*connection)
+	if !ok {
+		return nil
+	}
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	return known.outcome.caller
 }
 
 // ConnContext is for http.Server's field of that name.
@@ -149,5 +200,5 @@ func verify(chain []*x509.Certificate, options x509.VerifyOptions) outcome {
 			until = certificate.NotAfter
 		}
 	}
-	return outcome{roots: options.Roots, until: until}
+	return outcome{roots: options.Roots, until: until, caller: newCaller(chain[0])}
 }

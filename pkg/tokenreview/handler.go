@@ -1,52 +1,86 @@
 package tokenreview
 
 import (
-	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gorilla/mux"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"tokenreview.dev/webhook/internal/logging"
+	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/trace"
 )
 
 // maxBodyBytes is the largest TokenReview that is read: the longest token, each
 // byte escaped at worst twofold, and room for the rest.
 const maxBodyBytes = 2*issuers.MaxTokenBytes + 16<<10
 
-// reviewsPerSecond bounds what refused tokens add to the log at info, and again what
-// those add that a policy would refuse: the ones must not hide the others.
-const reviewsPerSecond = 10
+// Options are what a Handler tells of its decisions to, each nil for nobody.
+type Options struct {
+	Metrics *Metrics
+	Audit   *audit.Log
+	// Log is required.
+	Log *slog.Logger
+}
 
-// Handler answers TokenReviews POSTed to it, in the version they come in. It is
-// safe for concurrent use.
+// Handler answers TokenReviews POSTed to its endpoints, in the version they come in. It
+// is safe for concurrent use.
 type Handler struct {
 	reviewer *Reviewer
+	recorder *recorder
+	router   *mux.Router
 	log      *slog.Logger
-	// refusals, spared and overload are log, bounded.
-	refusals, spared, overload *slog.Logger
+	// overload is log, bounded.
+	overload *slog.Logger
 }
 
 // NewHandler returns a handler that answers as reviewer decides.
-func NewHandler(reviewer *Reviewer, log *slog.Logger) *Handler {
-	return &Handler{
-		reviewer: reviewer, log: log,
-		refusals: logging.Limited(log, reviewsPerSecond),
-		spared:   logging.Limited(log, reviewsPerSecond),
-		overload: logging.Limited(log, 1),
+func NewHandler(reviewer *Reviewer, options Options) *Handler {
+	options.Metrics.requests(&reviewer.requests)
+	h := &Handler{
+		reviewer: reviewer, recorder: newRecorder(options), router: mux.NewRouter(),
+		log: options.Log, overload: logging.Limited(options.Log, 1),
 	}
+	for _, path := range []string{AuthenticatePath, TokenReviewPath} {
+		h.router.Handle(path, &endpoint{
+			Handler: h, path: path, forbidden: logging.Limited(options.Log, 1), unanswered: logging.Limited(options.Log, 1),
+		}).Methods(http.MethodPost)
+	}
+	h.router.NotFoundHandler = http.HandlerFunc(notFound)
+	h.router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
+	return h
 }
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.router.ServeHTTP(w, r) }
+
+// endpoint is one of a Handler's.
+type endpoint struct {
+	*Handler
+	path string
+	// forbidden and unanswered are the log, each bounded for itself: callers who may not
+	// ask here must hide nothing of those who may.
+	forbidden, unanswered *slog.Logger
+}
+
+// requestIDHeader is in each answer of an endpoint, so that whoever asked can find what
+// is recorded of it.
+const requestIDHeader = "X-Request-Id"
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
 // v1beta1 agree on it). Other members are ignored, as the API server would.
@@ -59,80 +93,100 @@ type untrustedReview struct {
 	} `json:"spec"`
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer h.recover(w, r)
-	// Before anything of the request is read: what is read is kept while it is under way.
-	if !h.reviewer.enter() {
-		h.shed(w, "")
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	question := question{id: rand.Text(), endpoint: e.path, caller: callerOf(r), address: r.RemoteAddr, at: time.Now()}
+	w.Header().Set(requestIDHeader, question.id)
+	defer e.recover(w, r, question.id)
+	if !e.reviewer.permits(e.path, question.caller) {
+		e.refuse(w, &question, forbidden(e.path, question.caller))
 		return
 	}
-	defer h.reviewer.leave()
+	// Before anything of the request is read: what is read is kept while it is under way.
+	if !e.reviewer.enter() {
+		e.shed(w, "")
+		return
+	}
+	defer e.reviewer.leave()
 	request, status := decode(w, r)
+	if status == nil {
+		question.steps, status = e.steps(r)
+	}
 	if status != nil {
 		if status.Code == http.StatusTooManyRequests {
 			w.Header().Set("Retry-After", "1")
 		}
-		writeStatus(w, status)
+		e.refuse(w, &question, status)
 		return
 	}
-	answer := h.reviewer.Review(r.Context(), request.Spec.Token, request.Spec.Audiences, nil)
+	begun := time.Now()
+	answer := e.reviewer.Review(r.Context(), request.Spec.Token, request.Spec.Audiences, question.steps)
+	question.took = time.Since(begun)
 	if answer.Overloaded {
-		h.shed(w, answer.Issuer)
+		e.shed(w, answer.Issuer)
 		return
 	}
-	h.logAnswer(r.Context(), &answer)
-	writeReview(w, request.APIVersion, &answer)
+	before := e.recorder.record(r.Context(), &question, request.Spec.Token, &answer, e.reviewer.recordRule(answer.Issuer))
+	review := answer.TokenReview(request.APIVersion)
+	if e.path == TokenReviewPath {
+		review.Annotations = question.annotations(&answer, before)
+	}
+	writeJSON(w, http.StatusOK, review)
+}
+
+// steps returns where the steps of the decision are to be recorded: nowhere, unless an
+// auditor has asked for them.
+func (e *endpoint) steps(r *http.Request) (*trace.Trace, *metav1.Status) {
+	if e.path != TokenReviewPath {
+		return nil, nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the query cannot be read: expected ?explain=true or nothing")
+	}
+	given := query.Get("explain")
+	if given == "" {
+		return nil, nil
+	}
+	explain, err := strconv.ParseBool(given)
+	if err != nil {
+		return nil, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("explain: expected true or false, got %.50q", given))
+	}
+	if !explain {
+		return nil, nil
+	}
+	return &trace.Trace{}, nil
+}
+
+// refuse answers a request that is not decided about, and tells people: it may be the
+// API server's.
+func (e *endpoint) refuse(w http.ResponseWriter, question *question, status *metav1.Status) {
+	log := e.unanswered
+	if status.Code == http.StatusForbidden {
+		log = e.forbidden
+	}
+	log.Warn("request not answered with a TokenReview", "endpoint", e.path, "code", status.Code, "text", status.Message,
+		"caller", question.caller.name(), "remote", question.address, "request_id", question.id)
+	writeStatus(w, status)
 }
 
 // shed answers that too many requests are under way, or too many for tokens of an
 // issuer. kube-apiserver tries again.
 func (h *Handler) shed(w http.ResponseWriter, issuer string) {
-	if issuer == "" {
-		issuer = noIssuer
-	}
-	h.overload.Warn("too many requests at a time: answered 429", "issuer", issuer, "maxRequestsInFlight", h.reviewer.inForce.Load().limits.MaxRequestsInFlight)
+	h.recorder.metrics.overloaded(issuer)
+	h.overload.Warn("too many requests at a time: answered 429", "issuer", orNoIssuer(issuer), "maxRequestsInFlight", h.reviewer.inForce.Load().limits.MaxRequestsInFlight)
 	w.Header().Set("Retry-After", "1")
 	writeStatus(w, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many requests at a time"))
 }
 
-// logAnswer logs what becomes of a token that an issuer of ours has signed, at a
-// bounded rate, since such a token can be sent again and again: at warn that it
-// cannot be decided, at info that it is refused, or would be if its policy were
-// enforced. What anybody can cause without such a token is logged at debug only.
-func (h *Handler) logAnswer(ctx context.Context, answer *Answer) {
-	log, level := h.log, slog.LevelDebug
-	switch {
-	case answer.Proven && answer.Undecided:
-		log, level = h.refusals, slog.LevelWarn
-	case answer.Proven && answer.User == nil:
-		log, level = h.refusals, slog.LevelInfo
-	case answer.Proven && !answer.WouldRefuse.IsZero():
-		log, level = h.spared, slog.LevelInfo
-	}
-	if !log.Enabled(ctx, level) {
-		return
-	}
-	attributes := []slog.Attr{slog.String("issuer", answer.Issuer), slog.String("reason", answer.Reason())}
-	if answer.User != nil {
-		attributes = append(attributes, slog.String("username", answer.User.Name))
-	} else {
-		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
-	}
-	if !answer.WouldRefuse.IsZero() {
-		attributes = append(attributes, slog.String("would_refuse", string(answer.WouldRefuse.Code)), slog.String("would_refuse_text", answer.WouldRefuse.Text))
-	}
-	log.LogAttrs(ctx, level, "token reviewed", attributes...)
-}
-
 // recover turns a panic into a 500, which kube-apiserver retries, and a log line
 // that holds nothing of the request.
-func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) recover(w http.ResponseWriter, r *http.Request, requestID string) {
 	switch p := recover(); p {
 	case nil:
 	case http.ErrAbortHandler:
 		panic(p)
 	default:
-		h.log.ErrorContext(r.Context(), "panic while reviewing a token", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		h.log.ErrorContext(r.Context(), "panic while reviewing a token", "request_id", requestID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		writeStatus(w, newStatus(http.StatusInternalServerError, metav1.StatusReasonInternalError, "internal error"))
 	}
 }

@@ -52,7 +52,7 @@ func FuzzHandler(f *testing.F) {
 		request := httptest.NewRequest(http.MethodPost, "/authenticate", io.NopCloser(sent))
 		request.Header["Content-Type"] = []string{contentType}
 		log := &bytes.Buffer{}
-		handler := tokenreview.NewHandler(reviewer, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		handler := tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 		response := httptest.NewRecorder()
 		handler.ServeHTTP(response, request)
 

@@ -62,7 +62,7 @@ spec: {issuer: "https://issuer.example"}
 `
 	reviewer, _ := newReviewer(t, []byte(configuration))
 	log := &bytes.Buffer{}
-	handler := tokenreview.NewHandler(reviewer, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	handler := tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	return &served{issuer: issuer, handler: handler, log: log}
 }
 
@@ -308,7 +308,7 @@ func TestAReviewIsMadeAgainIfTheRulesChangeWhileItWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	before.Issuers.AwaitFirstFetch(t.Context())
-	reviewer := tokenreview.NewReviewer(before, nil)
+	reviewer := tokenreview.NewReviewer(before)
 
 	moved := issuertest.Start("https://issuer.example")
 	t.Cleanup(moved.Close)
@@ -387,9 +387,9 @@ func TestABodyThatSaysItIsBeyondTheLimitIsNotRead(t *testing.T) {
 func TestWhatIsLoggedOfAReview(t *testing.T) {
 	s := serve(t)
 	for _, test := range []struct{ name, token, line string }{
-		{"an accepted token", s.sign(nil), "level=DEBUG msg=\"token reviewed\" issuer=main reason=Allowed username=oidc:jane\n"},
+		{"an accepted token", s.sign(nil), "level=DEBUG msg=\"token reviewed\" issuer=main reason=Allowed username=oidc:jane sub=jane jti=id-1 request_id="},
 		{"a proven token that is refused", s.sign(claims{"hd": "evil.com"}), "level=INFO msg=\"token reviewed\" issuer=main reason=ClaimRuleFailed text="},
-		{"an opaque token", "opaque", "level=DEBUG msg=\"token reviewed\" issuer=\"\" reason=TokenMalformed text=\"the token is not a JWT\"\n"},
+		{"an opaque token", "opaque", "level=DEBUG msg=\"token reviewed\" issuer=\"\" reason=TokenMalformed text=\"the token is not a JWT\" request_id="},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.log.Reset()
@@ -405,7 +405,7 @@ func TestAnswersAreNotCachedAndSayTheirLengthAndTheMethod(t *testing.T) {
 	s := serve(t)
 	answer := s.post("application/json", review("authentication.k8s.io/v1", "opaque"))
 	notAllowed := httptest.NewRecorder()
-	tokenreview.MethodNotAllowed(notAllowed, nil)
+	s.handler.ServeHTTP(notAllowed, httptest.NewRequest(http.MethodGet, "/authenticate", nil))
 	for _, test := range []struct {
 		answer      *httptest.ResponseRecorder
 		name, value string
@@ -421,14 +421,21 @@ func TestAnswersAreNotCachedAndSayTheirLengthAndTheMethod(t *testing.T) {
 	}
 }
 
-func TestReviewsAreCounted(t *testing.T) {
+// countedBy serves no issuer, and counts reviews.
+func countedBy(t *testing.T) (*prometheus.Registry, *served) {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	set, err := issuers.NewSet(nil, nil, issuers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	reviewer := tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set, Policies: map[string]*policy.Policy{}}, tokenreview.NewMetrics(registry))
-	reviewer.Review(t.Context(), "opaque", nil, nil)
+	return registry, &served{handler: tokenreview.NewHandler(tokenreview.NewReviewer(&tokenreview.Rules{Issuers: set, Policies: map[string]*policy.Policy{}}),
+		tokenreview.Options{Metrics: tokenreview.NewMetrics(registry), Log: slog.New(slog.DiscardHandler)})}
+}
+
+func TestReviewsAreCounted(t *testing.T) {
+	registry, s := countedBy(t)
+	s.post("application/json", review("authentication.k8s.io/v1", "opaque"))
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP tokenreview_reviews_total Reviews by issuer ("-" for tokens of no configured issuer) and reason ("Allowed" for accepted tokens).
 # TYPE tokenreview_reviews_total counter
 tokenreview_reviews_total{issuer="-",reason="TokenMalformed"} 1
@@ -451,19 +458,20 @@ spec: {issuer: "https://issuer.example", enforcement: Audit, token: {maxLifetime
 `))
 	registry := prometheus.NewRegistry()
 	var log bytes.Buffer
-	handler := tokenreview.NewHandler(tokenreview.NewReviewer(built.Rules(), tokenreview.NewMetrics(registry)),
-		slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	handler := tokenreview.NewHandler(tokenreview.NewReviewer(built.Rules()), tokenreview.Options{
+		Metrics: tokenreview.NewMetrics(registry), Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
 	s := &served{issuer: issuer, handler: handler, log: &log}
-	const would = ` would_refuse=LifetimeTooLong would_refuse_text="the token does not say when it was issued (iat), and token.maxLifetime is 2h0m0s"` + "\n"
+	const would = ` would_refuse=LifetimeTooLong would_refuse_text="the token does not say when it was issued (iat), and token.maxLifetime is 2h0m0s"`
 	for _, test := range []struct{ name, token, line string }{
-		{"a token that is let in", s.sign(nil), `level=INFO msg="token reviewed" issuer=main reason=Allowed username=oidc:jane` + would},
-		{"a token that is refused anyway", s.sign(claims{"sub": nil}), `level=INFO msg="token reviewed" issuer=main reason=MappingFailed text="claimMappings.username: claim \"sub\": the token has no such claim"` + would},
-		{"a token that would not be refused", s.sign(claims{"iat": time.Now().Unix()}), `level=DEBUG msg="token reviewed" issuer=main reason=Allowed username=oidc:jane` + "\n"},
+		{"a token that is let in", s.sign(nil), `level=INFO msg="token reviewed" issuer=main reason=Allowed username=oidc:jane` + would + " sub=jane jti=id-1 request_id="},
+		{"a token that is refused anyway", s.sign(claims{"sub": nil}), `level=INFO msg="token reviewed" issuer=main reason=MappingFailed text="claimMappings.username: claim \"sub\": the token has no such claim"` + would + " jti=id-1 request_id="},
+		{"a token that would not be refused", s.sign(claims{"iat": time.Now().Unix()}), `level=DEBUG msg="token reviewed" issuer=main reason=Allowed username=oidc:jane sub=jane jti=id-1 request_id=`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			log.Reset()
 			s.post("application/json", review("authentication.k8s.io/v1", test.token))
-			if !strings.HasSuffix(log.String(), test.line) {
+			if !strings.Contains(log.String(), test.line) {
 				t.Errorf("expected %q, got %s", test.line, &log)
 			}
 		})
@@ -500,7 +508,7 @@ func TestAPolicyThatCannotDecideLeavesATokenUndecided(t *testing.T) {
 		"aud": "cluster", "exp": time.Now().Add(time.Hour).Unix(), "sub": "system:serviceaccount:ci:deployer",
 		"kubernetes.io": claims{"namespace": "ci", "serviceaccount": claims{"name": "deployer", "uid": "u"}},
 	})
-	answer := tokenreview.NewReviewer(rules, nil).Review(t.Context(), token, []string{"cluster"}, nil)
+	answer := tokenreview.NewReviewer(rules).Review(t.Context(), token, []string{"cluster"}, nil)
 	if answer.User != nil || !answer.Undecided || !answer.Proven || answer.Issuer != main.Name || answer.Reason() != "LivenessUnavailable" ||
 		!strings.Contains(answer.Refusal.Text, "connection refused") {
 		t.Errorf("expected no decision for the moment, got %+v", answer)

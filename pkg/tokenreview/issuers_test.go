@@ -26,7 +26,7 @@ kind: IssuerPolicy
 metadata: {name: main}
 spec:
   issuer: `+url+"\n"+indent(policy)))
-	return &served{issuer: issuer, handler: tokenreview.NewHandler(reviewer, slog.New(slog.DiscardHandler))}
+	return &served{issuer: issuer, handler: tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.DiscardHandler)})}
 }
 
 // status is what a token is answered over HTTP.

@@ -32,13 +32,7 @@ func (l Limits) orDefault() Limits {
 func (r *Reviewer) MaxConnections() int { return r.inForce.Load().limits.MaxConnections }
 
 // enter lets a request in, unless too many are under way. Whoever got in leaves.
-func (r *Reviewer) enter() bool {
-	if r.requests.enter(r.inForce.Load().limits.MaxRequestsInFlight) {
-		return true
-	}
-	r.metrics.overloaded("")
-	return false
-}
+func (r *Reviewer) enter() bool { return r.requests.enter(r.inForce.Load().limits.MaxRequestsInFlight) }
 
 func (r *Reviewer) leave() { r.requests.leave() }
 

@@ -82,8 +82,8 @@ jwt:
 	t.Cleanup(func() { rules.Issuers.Close(nil) })
 	rules.Issuers.AwaitFirstFetch(t.Context())
 	l.rules = rules
-	l.reviewer = tokenreview.NewReviewer(rules, tokenreview.NewMetrics(l.registry))
-	l.handler = tokenreview.NewHandler(l.reviewer, slog.New(slog.NewTextHandler(l.log, nil)))
+	l.reviewer = tokenreview.NewReviewer(rules)
+	l.handler = tokenreview.NewHandler(l.reviewer, tokenreview.Options{Metrics: tokenreview.NewMetrics(l.registry), Log: slog.New(slog.NewTextHandler(l.log, nil))})
 	return l
 }
 
@@ -218,8 +218,8 @@ func TestASingleIssuerHasAllRequestsToItself(t *testing.T) {
 	}
 	l := newLimited(t, tokenreview.Limits{MaxRequestsInFlight: 2})
 	delete(l.rules.Policies, "local.example")
-	reviewer := tokenreview.NewReviewer(l.rules, nil)
-	l.handler = tokenreview.NewHandler(reviewer, slog.New(slog.DiscardHandler))
+	reviewer := tokenreview.NewReviewer(l.rules)
+	l.handler = tokenreview.NewHandler(reviewer, tokenreview.Options{Log: slog.New(slog.DiscardHandler)})
 	var hung sync.WaitGroup
 	for range 2 {
 		hung.Go(func() { wantAccepted(t, l.serve(l.request("asks"))) })

@@ -47,10 +47,6 @@ func (a *Answer) TokenReview(apiVersion string) *authenticationv1.TokenReview {
 	}
 }
 
-func writeReview(w http.ResponseWriter, apiVersion string, answer *Answer) {
-	writeJSON(w, http.StatusOK, answer.TokenReview(apiVersion))
-}
-
 func newStatus(code int32, status metav1.StatusReason, message string) *metav1.Status {
 	return &metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
@@ -65,13 +61,23 @@ func writeStatus(w http.ResponseWriter, status *metav1.Status) {
 	writeJSON(w, int(status.Code), status)
 }
 
-// NotFound answers requests for any other path, as a Kubernetes Status.
-func NotFound(w http.ResponseWriter, _ *http.Request) {
-	writeStatus(w, newStatus(http.StatusNotFound, metav1.StatusReasonNotFound, "there is nothing here; TokenReviews are POSTed to /authenticate"))
+// forbidden is for a caller who may not use an endpoint.
+func forbidden(endpoint string, caller *Caller) *metav1.Status {
+	if caller == nil {
+		return newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
+			endpoint+" is for callers with a client certificate, and this server asks for none: start it with --client-ca-file")
+	}
+	return newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
+		fmt.Sprintf("the client certificate of %s may not use %s: spec.callers.%s of the WebhookConfiguration says whose may", caller, endpoint, endpoint[1:]))
 }
 
-// MethodNotAllowed answers requests that are no POST, as a Kubernetes Status.
-func MethodNotAllowed(w http.ResponseWriter, _ *http.Request) {
+// notFound answers requests for any other path, as a Kubernetes Status.
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	writeStatus(w, newStatus(http.StatusNotFound, metav1.StatusReasonNotFound, "there is nothing here; TokenReviews are POSTed to "+AuthenticatePath+" and "+TokenReviewPath))
+}
+
+// methodNotAllowed answers requests that are no POST, as a Kubernetes Status.
+func methodNotAllowed(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Allow", http.MethodPost)
 	writeStatus(w, newStatus(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "TokenReviews are POSTed"))
 }

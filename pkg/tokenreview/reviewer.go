@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/policy"
 	"tokenreview.dev/webhook/pkg/reason"
@@ -26,6 +27,19 @@ type Rules struct {
 	Policies map[string]*policy.Policy
 	// Limits bound what callers take up meanwhile; zero fields are DefaultLimits.
 	Limits Limits
+	// Permissions say who may ask what.
+	Permissions Permissions
+	// Records says what is written down of the tokens of each issuer, by its name, and
+	// with the name "" of those of no configured issuer. Zero values are all decisions,
+	// and no claims.
+	Records map[string]RecordRule
+}
+
+// RecordRule is what is written down of some tokens.
+type RecordRule struct {
+	Level v1alpha1.AuditLevel
+	// Claims are the names of claims that are written down of proven tokens.
+	Claims []string
 }
 
 // Answer is the outcome of one review. The zero value refuses.
@@ -36,6 +50,9 @@ type Answer struct {
 	// Proven is whether Issuer is shown to have signed the token. While it is false,
 	// anybody may have written the token.
 	Proven bool
+	// Claims are what Issuer has signed, whether or not the token is accepted: for the
+	// record. Nil unless Proven.
+	Claims *issuers.Claims
 	// User is who the token speaks for, nil unless it is allowed in.
 	User *user.DefaultInfo
 	// Audiences are those of the request that the token is for as well.
@@ -66,7 +83,6 @@ func (a *Answer) Reason() string {
 // use.
 type Reviewer struct {
 	inForce atomic.Pointer[inForce]
-	metrics *Metrics
 	// requests are those under way, whatever becomes of them.
 	requests gate
 }
@@ -78,16 +94,18 @@ type inForce struct {
 	shares shares
 }
 
-// NewReviewer returns a reviewer that decides by rules. metrics may be nil.
-func NewReviewer(rules *Rules, metrics *Metrics) *Reviewer {
-	r := &Reviewer{metrics: metrics}
-	metrics.requests(&r.requests)
+// NewReviewer returns a reviewer that decides by rules.
+func NewReviewer(rules *Rules) *Reviewer {
+	r := &Reviewer{}
 	r.Use(rules)
 	return r
 }
 
 // Rules returns the rules in force.
 func (r *Reviewer) Rules() *Rules { return r.inForce.Load().Rules }
+
+// recordRule says what is written down of an issuer's tokens by the rules in force.
+func (r *Reviewer) recordRule(issuer string) RecordRule { return r.Rules().Records[issuer] }
 
 // Use puts other rules in force, for every review that begins from now on.
 func (r *Reviewer) Use(rules *Rules) {
@@ -102,7 +120,6 @@ func (r *Reviewer) Use(rules *Rules) {
 // Review decides who token speaks for. audiences are those that the caller asks
 // about, and may be empty.
 func (r *Reviewer) Review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
-	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
 	rules := r.inForce.Load()
@@ -112,13 +129,12 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 		rules = current
 		answer = rules.review(ctx, token, audiences, t)
 	}
-	r.metrics.observe(&answer, time.Since(start))
 	return answer
 }
 
 func (r *inForce) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
 	verification, err := r.Issuers.Verify(ctx, token, t)
-	answer := Answer{Proven: verification.Proven, Refusal: verification.Refusal}
+	answer := Answer{Proven: verification.Proven, Claims: verification.Signed, Refusal: verification.Refusal}
 	if verification.Issuer != nil {
 		answer.Issuer = verification.Issuer.Name()
 	}

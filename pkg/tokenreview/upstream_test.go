@@ -86,7 +86,7 @@ func newReviewer(t testing.TB, data []byte) (*tokenreview.Reviewer, *config.Conf
 	}
 	t.Cleanup(func() { rules.Issuers.Close(nil) })
 	rules.Issuers.AwaitFirstFetch(t.Context())
-	return tokenreview.NewReviewer(rules, nil), loaded
+	return tokenreview.NewReviewer(rules), loaded
 }
 
 // authentication is a document 1 with one issuer, and the rest as given.

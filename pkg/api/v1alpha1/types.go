@@ -72,6 +72,8 @@ type IssuerPolicySpec struct {
 	// Kubernetes decides by the claims of another cluster's service-account token.
 	// Default: no such checks.
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
+	// Audit says what is written down of the decisions about the issuer's tokens.
+	Audit IssuerAudit `json:"audit,omitzero"`
 }
 
 // Enforcement is what a policy's own checks do.

@@ -17,9 +17,39 @@ type WebhookConfigurationSpec struct {
 	// own service-account issuers, whose tokens reach the webhook after the API
 	// server itself has refused them. Default: none.
 	DisallowedIssuers []string `json:"disallowedIssuers,omitempty"`
+	// Callers says whose requests are answered.
+	Callers Callers `json:"callers,omitzero"`
 	// Limits bound what callers take up.
 	Limits Limits `json:"limits,omitzero"`
+	// Audit says what is written down of decisions, and where.
+	Audit Audit `json:"audit,omitzero"`
 }
+
+// Callers says who may ask what, among those whose certificate the client CA has
+// signed.
+type Callers struct {
+	// Authenticate are those who may use /authenticate: API servers. Default, nil in a
+	// Config: every one of them.
+	Authenticate []Caller `json:"authenticate,omitempty"`
+	// TokenReview are those who may use /tokenreview: auditors, who are told why. Default:
+	// those of the organization tokenreview:auditors. An empty list is nobody.
+	TokenReview []Caller `json:"tokenreview,omitempty"`
+}
+
+// Caller describes client certificates. Every field given must match, to the
+// letter; one is required.
+type Caller struct {
+	// CommonName is the subject's.
+	CommonName string `json:"commonName,omitempty"`
+	// Organization is one of the subject's, which Kubernetes takes for groups.
+	Organization string `json:"organization,omitempty"`
+	// URI is one of the certificate's URI subject alternative names, such as a SPIFFE id.
+	URI string `json:"uri,omitempty"`
+}
+
+// AuditorsOrganization is that of the certificates that may use /tokenreview by
+// default.
+const AuditorsOrganization = "tokenreview:auditors"
 
 // Limits bound what callers take up of the server, whoever they are.
 type Limits struct {
@@ -31,4 +61,53 @@ type Limits struct {
 	// takes the place of the oldest whose caller has shown no accepted certificate, or is
 	// reset. Default 512; never nil in a Config.
 	MaxConnections *int `json:"maxConnections,omitempty"`
+}
+
+// Audit says what is written down of decisions, and where.
+type Audit struct {
+	// Level is for the tokens of issuers whose policy says none, and for those of no
+	// configured issuer. Default All.
+	Level AuditLevel `json:"level,omitempty"`
+	// Path is the absolute path of the file, or - for standard output. Default -.
+	Path string `json:"path,omitempty"`
+	// MaxSizeMB is the size in megabytes at which a file is set aside and another begun;
+	// 0 leaves that to others. Default 100; never nil in a Config.
+	MaxSizeMB *int `json:"maxSizeMB,omitempty"`
+	// MaxBackups is how many files set aside are kept, 0 for all. Default 10; never nil
+	// in a Config.
+	MaxBackups *int `json:"maxBackups,omitempty"`
+	// MaxAgeDays is for how many days files set aside are kept, 0 for ever. Default 0.
+	MaxAgeDays int `json:"maxAgeDays,omitempty"`
+	// MaxRefusalsPerSecond is how many refusals a second are written of each issuer's
+	// tokens, and of all those that no issuer is shown to have signed, after a burst of
+	// ten times as many. Anybody can cause them; those beyond are counted. Default 10;
+	// never nil in a Config.
+	MaxRefusalsPerSecond *int `json:"maxRefusalsPerSecond,omitempty"`
+	// FingerprintKeyFile is the absolute path of a file of 32 bytes or more, the key of
+	// the tokens' fingerprints: replicas that share it give a token the same one. Default:
+	// a key of each process's own.
+	FingerprintKeyFile string `json:"fingerprintKeyFile,omitempty"`
+}
+
+// AuditLevel is which decisions are written down.
+type AuditLevel string
+
+const (
+	// AuditAll writes down every decision.
+	AuditAll AuditLevel = "All"
+	// AuditRefusals writes down those that let nobody in, and those that would have but
+	// for enforcement Audit or an onFailure setting.
+	AuditRefusals AuditLevel = "Refusals"
+	// AuditNone writes down none.
+	AuditNone AuditLevel = "None"
+)
+
+// IssuerAudit is what is written down of the decisions about one issuer's tokens.
+type IssuerAudit struct {
+	// Level is which. Default: the WebhookConfiguration's.
+	Level AuditLevel `json:"level,omitempty"`
+	// Claims are the names of claims that are written down of tokens that the issuer has
+	// signed. Default: those that say who and which run for githubActions, entra and
+	// kubernetes, else none. Never nil in a Config.
+	Claims []string `json:"claims,omitempty"`
 }

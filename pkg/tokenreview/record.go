@@ -1,0 +1,160 @@
+package tokenreview
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"tokenreview.dev/webhook/internal/logging"
+	"tokenreview.dev/webhook/internal/span"
+	"tokenreview.dev/webhook/pkg/audit"
+	"tokenreview.dev/webhook/pkg/trace"
+)
+
+// question is one request for a decision.
+type question struct {
+	id       string
+	endpoint string
+	caller   *Caller // nil if nothing is proven of them
+	address  string
+	at       time.Time
+	// steps are recorded where they are asked for.
+	steps *trace.Trace
+	// took is how long it took to decide.
+	took        time.Duration
+	fingerprint audit.Fingerprint
+}
+
+// recorder tells people of decisions: in metrics, the audit log, the log, the span of
+// the request, and to auditors who ask about the same token. It is safe for concurrent
+// use.
+type recorder struct {
+	metrics *Metrics
+	audit   *audit.Log
+	recent  *recent
+	log     *slog.Logger
+	// refusals and spared are log, bounded.
+	refusals, spared *slog.Logger
+}
+
+// reviewsPerSecond bounds what refused tokens add to the log at info, and again what
+// those add that a policy would refuse: the ones must not hide the others.
+const reviewsPerSecond = 10
+
+func newRecorder(options Options) *recorder {
+	return &recorder{
+		metrics: options.Metrics, audit: options.Audit, recent: newRecent(), log: options.Log,
+		refusals: logging.Limited(options.Log, reviewsPerSecond),
+		spared:   logging.Limited(options.Log, reviewsPerSecond),
+	}
+}
+
+// record tells of one decision, and returns what was recorded of the same token before.
+func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, rule RecordRule) []Event {
+	r.metrics.observe(answer, question)
+	r.logAnswer(ctx, question, answer)
+	if of := oteltrace.SpanFromContext(ctx); of.IsRecording() {
+		of.SetAttributes(span.Issuer.String(answer.Issuer), span.Reason.String(answer.Reason()), span.RequestID.String(question.id))
+	}
+	if r.audit == nil {
+		return nil
+	}
+	question.fingerprint = r.audit.Fingerprint(token)
+	r.audit.Write(newRecord(question, answer, rule), rule.Level)
+	return r.recent.add(question, answer)
+}
+
+// newRecord is what the audit log is told.
+func newRecord(question *question, answer *Answer, rule RecordRule) *audit.Record {
+	record := &audit.Record{
+		Time: question.at.UTC(), RequestID: question.id, Endpoint: question.endpoint,
+		Caller: audit.Caller{Address: question.address},
+		Issuer: answer.Issuer, Proven: answer.Proven, Reason: answer.Reason(), Message: answer.Refusal.Text,
+		WouldRefuse: string(answer.WouldRefuse.Code), WouldRefuseMessage: answer.WouldRefuse.Text,
+		Fingerprint: question.fingerprint, Duration: question.took.Seconds(),
+	}
+	if caller := question.caller; caller != nil {
+		record.Caller.CommonName, record.Caller.Organizations, record.Caller.URIs = caller.CommonName, caller.Organizations, caller.URIs
+	}
+	if answer.User != nil {
+		record.Username, record.UID, record.Groups = answer.User.Name, answer.User.UID, answer.User.Groups
+	}
+	if answer.Claims != nil {
+		record.JTI, record.Subject = answer.claim("jti"), answer.claim("sub")
+		record.Claims = recordedClaims(answer, rule.Claims)
+	}
+	return record
+}
+
+// maxRecordedClaim is how many bytes of JSON a claim may have to be recorded.
+const maxRecordedClaim = 1 << 10
+
+// claim is a claim that is text, empty if it is none.
+func (a *Answer) claim(name string) string {
+	if a.Claims == nil {
+		return ""
+	}
+	value, err := a.Claims.String(name)
+	if err != nil || len(value) > maxRecordedClaim {
+		return ""
+	}
+	return value
+}
+
+// recordedClaims are those of names that the token has.
+func recordedClaims(answer *Answer, names []string) map[string]jsontext.Value {
+	var claims map[string]jsontext.Value
+	for _, name := range names {
+		value, ok := answer.Claims.Get(name)
+		if !ok {
+			continue
+		}
+		if len(value) > maxRecordedClaim {
+			value = jsontext.Value(strconv.Quote("left out: " + strconv.Itoa(len(value)) + " bytes"))
+		}
+		if claims == nil {
+			claims = make(map[string]jsontext.Value, len(names))
+		}
+		claims[name] = value
+	}
+	return claims
+}
+
+// logAnswer logs what becomes of a token that an issuer of ours has signed, at a
+// bounded rate, since such a token can be sent again and again: at warn that it
+// cannot be decided, at info that it is refused, or would be if its policy were
+// enforced. What anybody can cause without such a token is logged at debug only.
+func (r *recorder) logAnswer(ctx context.Context, question *question, answer *Answer) {
+	log, level := r.log, slog.LevelDebug
+	switch {
+	case answer.Proven && answer.Undecided:
+		log, level = r.refusals, slog.LevelWarn
+	case answer.Proven && answer.User == nil:
+		log, level = r.refusals, slog.LevelInfo
+	case answer.Proven && !answer.WouldRefuse.IsZero():
+		log, level = r.spared, slog.LevelInfo
+	}
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	attributes := []slog.Attr{slog.String("issuer", answer.Issuer), slog.String("reason", answer.Reason())}
+	if answer.User != nil {
+		attributes = append(attributes, slog.String("username", answer.User.Name))
+	} else {
+		attributes = append(attributes, slog.String("text", answer.Refusal.Text))
+	}
+	if !answer.WouldRefuse.IsZero() {
+		attributes = append(attributes, slog.String("would_refuse", string(answer.WouldRefuse.Code)), slog.String("would_refuse_text", answer.WouldRefuse.Text))
+	}
+	for _, name := range []string{"sub", "jti"} {
+		if value := answer.claim(name); value != "" {
+			attributes = append(attributes, slog.String(name, value))
+		}
+	}
+	attributes = append(attributes, slog.String("request_id", question.id))
+	log.LogAttrs(ctx, level, "token reviewed", attributes...)
+}
