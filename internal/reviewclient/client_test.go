@@ -254,16 +254,17 @@ func TestServersThatDoNotSpeakAsExpected(t *testing.T) {
 	t.Cleanup(health.Close)
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	demanding := httptest.NewUnstartedServer(nil)
-	demanding.Config.ErrorLog = log.New(io.Discard, "", 0)
-	demanding.TLS = &tls.Config{Certificates: secure.TLS.Certificates, ClientAuth: tls.RequireAndVerifyClientCert}
-	demanding.StartTLS()
-	t.Cleanup(demanding.Close)
+	wanting := &tls.Config{Certificates: secure.TLS.Certificates, ClientAuth: tls.RequireAndVerifyClientCert}
+	demanding := listening(t, func(connection net.Conn) {
+		_ = tls.Server(connection, wanting).Handshake()
+		// What the client goes on to send is read: unread, it would cut off the alert.
+		_, _ = io.Copy(io.Discard, connection)
+	})
 	for _, test := range []struct{ name, address, text string }{
 		{"a port without TLS", health.Listener.Addr().String(), "it does not speak TLS; expected is the webhook's secure port, not its health port"},
 		{"a port of another protocol", speaking(t, "SSH-2.0-OpenSSH_9.9\r\n"), "it does not speak TLS; expected is the webhook's secure port, not its health port"},
 		{"a port where nobody listens", closed.Listener.Addr().String(), "dial tcp " + closed.Listener.Addr().String() + ": connect: connection refused"},
-		{"a port that wants another certificate", demanding.Listener.Addr().String(), "it ended the TLS handshake (remote error: tls: unknown certificate authority); " + which + "--client-certificate is not such a one"},
+		{"a port that wants another certificate", demanding, "it ended the TLS handshake (remote error: tls: unknown certificate authority); " + which + "--client-certificate is not such a one"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			options := secure.options()
@@ -276,8 +277,16 @@ func TestServersThatDoNotSpeakAsExpected(t *testing.T) {
 	}
 }
 
-// speaking listens on loopback and says one thing to whoever comes.
+// speaking says one thing to whoever comes.
 func speaking(t *testing.T, text string) string {
+	return listening(t, func(connection net.Conn) {
+		_, _ = io.WriteString(connection, text)
+		_, _ = io.Copy(io.Discard, connection)
+	})
+}
+
+// listening listens on loopback and meets each who comes, whose connection ends with that.
+func listening(t *testing.T, meet func(net.Conn)) (address string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -289,8 +298,10 @@ func speaking(t *testing.T, text string) string {
 			if err != nil {
 				return
 			}
-			_, _ = io.WriteString(connection, text)
-			t.Cleanup(func() { _ = connection.Close() })
+			go func() {
+				defer func() { _ = connection.Close() }()
+				meet(connection)
+			}()
 		}
 	}()
 	return listener.Addr().String()

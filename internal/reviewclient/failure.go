@@ -42,7 +42,8 @@ func (c *Client) unanswered(ctx context.Context, err error, token string) error 
 	case errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch):
 		return c.errorf("it does not speak TLS; expected is the webhook's secure port, not its health port")
 	case errors.As(err, &connected) && connected.Op == "remote error":
-		return c.errorf("it ended the TLS handshake (%s); %s", said, c.whichCertificate())
+		// Without what net/http puts in front of it, which depends on the moment.
+		return c.errorf("it ended the TLS handshake (%s); %s", redact.Line(connected.Error(), token), c.whichCertificate())
 	default:
 		return c.errorf("%s", said)
 	}

@@ -6,5 +6,6 @@
 // finds the buffer full, or cannot be written, is counted and lost. It knows
 // nothing of tokens but their fingerprints.
 //
-// Read it in this order: record.go, log.go, refusals.go, sink.go, fingerprint.go.
+// Read it in this order: record.go, log.go, refusals.go, sink.go, file.go,
+// fingerprint.go.
 package audit

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -174,24 +175,33 @@ func (l *Log) Write(record *Record, level v1alpha1.AuditLevel) {
 		l.options.Log.Error("audit: decision not written", "err", err)
 		return
 	}
-	if !l.append(line) {
+	if err := l.append(line); err != nil {
 		l.options.Observe(Dropped, 1)
-		l.failed(errFull, 1)
+		l.failed(err, 1)
 		return
 	}
 	l.wakeWriter()
 }
 
+var (
+	errClosed = errors.New("the log is closed")
+	// errFull is while the sink does not take what it is given: a disk or a pipe that hangs.
+	errFull = fmt.Errorf("%d bytes of decisions wait to be written, and no more have room: whatever takes them hangs", maxPending)
+)
+
 // append adds a line to those that wait, if there is room.
-func (l *Log) append(line []byte) bool {
+func (l *Log) append(line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.pending)+len(line) > maxPending {
-		return false
+	switch {
+	case l.closed:
+		return errClosed
+	case len(l.pending)+len(line) > maxPending:
+		return errFull
 	}
 	l.pending = append(l.pending, line...)
 	l.records++
-	return true
+	return nil
 }
 
 func (l *Log) wakeWriter() {
@@ -270,10 +280,6 @@ func (l *Log) write(to sink, lines []byte, records int) {
 	}
 	l.problem.Store(nil)
 }
-
-// errFull is said while the sink does not take what it is given: a disk or a pipe that
-// hangs.
-var errFull = fmt.Errorf("%d bytes of decisions wait to be written, and no more have room: whatever takes them hangs", maxPending)
 
 // failed tells people that records are lost.
 func (l *Log) failed(err error, records int) {

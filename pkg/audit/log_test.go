@@ -281,6 +281,7 @@ func TestWhatCannotBeWrittenIsCountedAndToldUntilItCan(t *testing.T) {
 	l := start(t, nil)
 	l.use(t, audit.Config{Path: path, MaxSizeMB: 1})
 	l.Write(accepted("lost"), v1alpha1.AuditAll)
+	eventually(t, "the line is lost", func() bool { return l.result(audit.Dropped) == 1 })
 	eventually(t, "there is a problem", func() bool { return l.Problem() != nil })
 	if text := l.Problem().Error(); !strings.Contains(text, "write audit log") || !strings.Contains(text, dir) {
 		t.Errorf("got %s", text)

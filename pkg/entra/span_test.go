@@ -1,7 +1,6 @@
 package entra_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"tokenreview.dev/webhook/internal/entratest"
 	"tokenreview.dev/webhook/internal/span"
+	"tokenreview.dev/webhook/internal/tracingtest"
 	"tokenreview.dev/webhook/pkg/entra"
 )
 
@@ -43,11 +43,7 @@ func TestALookupHasSpansThatNobodyElseLearnsOf(t *testing.T) {
 
 	var got []string
 	for _, ended := range recorder.Ended() {
-		line := fmt.Sprint(ended.Name(), " ", ended.SpanKind())
-		for _, attribute := range ended.Attributes() {
-			line += fmt.Sprintf(" %s=%s", attribute.Key, attribute.Value.String())
-		}
-		got = append(got, line)
+		got = append(got, tracingtest.Text(ended))
 		if ended.SpanContext().TraceID() != request.SpanContext().TraceID() || ended.Status().Description != "" || len(ended.Events()) > 0 {
 			t.Errorf("expected %s to be part of the request's trace and to tell no more, got %v, %v", ended.Name(), ended.Status(), ended.Events())
 		}

@@ -15,18 +15,15 @@ import (
 
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/internal/span"
+	"tokenreview.dev/webhook/internal/tracingtest"
 	"tokenreview.dev/webhook/pkg/issuers"
 )
 
-// spans are those that have ended, each as "name kind attribute=value …".
+// spans are those that have ended, as text.
 func spans(recorder *tracetest.SpanRecorder) []string {
 	var lines []string
 	for _, ended := range recorder.Ended() {
-		line := ended.Name() + " " + ended.SpanKind().String()
-		for _, attribute := range ended.Attributes() {
-			line += " " + string(attribute.Key) + "=" + attribute.Value.String()
-		}
-		lines = append(lines, line)
+		lines = append(lines, tracingtest.Text(ended))
 	}
 	return lines
 }

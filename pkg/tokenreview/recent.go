@@ -40,12 +40,21 @@ func newRecent() *recent {
 	return &recent{proven: lru.New(maxRecentProven), others: lru.New(maxRecentOthers)}
 }
 
-// add remembers one decision, and returns those about the same token before, the
-// latest first.
-func (r *recent) add(question *question, answer *Answer) (before []Event) {
-	known, other := r.others, r.proven
+// of returns the decisions about a token, the latest first.
+func (r *recent) of(token audit.Fingerprint) []Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// A token is not proven while its issuer's keys are away, and may be later.
+	all := slices.Concat(events(r.proven, token), events(r.others, token))
+	slices.SortStableFunc(all, func(a, b Event) int { return b.Time.Compare(a.Time) })
+	return all[:min(len(all), maxEvents)]
+}
+
+// add remembers one decision.
+func (r *recent) add(question *question, answer *Answer) {
+	known := r.others
 	if answer.Proven {
-		known, other = r.proven, r.others
+		known = r.proven
 	}
 	event := Event{
 		Time: question.at.UTC(), RequestID: question.id, Endpoint: question.endpoint,
@@ -55,10 +64,6 @@ func (r *recent) add(question *question, answer *Answer) (before []Event) {
 	defer r.mu.Unlock()
 	same := events(known, question.fingerprint)
 	known.Add(question.fingerprint, append([]Event{event}, same[:min(len(same), maxEvents-1)]...))
-	// A token is not proven while its issuer's keys are away, and may be later.
-	before = slices.Concat(same, events(other, question.fingerprint))
-	slices.SortStableFunc(before, func(a, b Event) int { return b.Time.Compare(a.Time) })
-	return before[:min(len(before), maxEvents)]
 }
 
 func events(known *lru.Cache, of audit.Fingerprint) []Event {

@@ -53,8 +53,9 @@ func newRecorder(options Options) *recorder {
 	}
 }
 
-// record tells of one decision, and returns what was recorded of the same token before.
-func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, rule RecordRule) []Event {
+// record tells of one decision, and returns for auditors what was recorded of the same
+// token before.
+func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, rule RecordRule) (before []Event) {
 	r.metrics.observe(answer, question)
 	r.logAnswer(ctx, question, answer)
 	if of := oteltrace.SpanFromContext(ctx); of.IsRecording() {
@@ -65,7 +66,11 @@ func (r *recorder) record(ctx context.Context, question *question, token string,
 	}
 	question.fingerprint = r.audit.Fingerprint(token)
 	r.audit.Write(newRecord(question, answer, rule), rule.Level)
-	return r.recent.add(question, answer)
+	if question.endpoint == TokenReviewPath {
+		before = r.recent.of(question.fingerprint)
+	}
+	r.recent.add(question, answer)
+	return before
 }
 
 // newRecord is what the audit log is told.
