@@ -1,17 +1,24 @@
-# Run `make` to see what there is. Go, git, a C compiler and, for `make test`, Prometheus,
-# jq and curl are all it needs: what else it uses is built from source at a pinned version.
+# Run `make` to see what there is. Go, git, a C compiler and, for `make test`, Prometheus, jq, curl
+# and podman are all it needs: what else it uses is built from source at a pinned version.
 
 # A development build is named after its commit; a copy without git has no name.
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  = $(shell git rev-parse --verify --quiet HEAD 2>/dev/null || echo unknown)
 LDFLAGS = -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
+# The image is made for these. Its files are as old as the commit, so that who builds it again gets the same.
+PLATFORMS          = linux/amd64 linux/arm64
+IMAGE             ?= localhost/tokenreview-webhook:$(VERSION)
+ARCHIVE           ?= bin/tokenreview-webhook.oci.tar
+IMAGE_CONTEXT     ?= bin/image
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
 # The race detector needs cgo.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),$(if $(shell command -v $$(go env CC)),-race))
 
 # Every folder with a go.mod, and those of them with code.
-MODULES      = . e2e e2e/kubernetes internal/tools
-CODE_MODULES = . e2e
+MODULES      = . e2e e2e/certmanager e2e/kubernetes e2e/talos internal/tools
+CODE_MODULES = . e2e e2e/talos internal/tools
 
 # How long make chaos has each fault last, at least.
 DURATION = 30s
@@ -24,7 +31,7 @@ FUZZ_PACKAGES = $(shell grep -rl --include='*_test.go' '^func Fuzz' cmd internal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test test-unit monitoring fuzz-briefly fuzz e2e chaos lint vulncheck fmt clean golangci-lint
+.PHONY: help build image image-context image-certificates podman run test test-unit monitoring fuzz-briefly fuzz e2e chaos lint vulncheck fmt clean golangci-lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +39,35 @@ help: ## Show this list
 build: ## Build bin/webhook
 	@echo '==> Building bin/webhook. The first time it downloads and compiles what it depends on: minutes.'
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/webhook ./cmd/webhook
+
+# One platform after the other: podman puts those of one build into the index in any order.
+image: podman image-context ## Build the image for amd64 and arm64, as an OCI archive and without a registry. Needs podman
+	@echo '==> Building $(ARCHIVE): $(IMAGE)'
+	@set -e; storage=$$(mktemp -d); trap 'rm -rf "$$storage"' EXIT; \
+		podman="podman --root $$storage/root --runroot $$storage/run --storage-driver vfs"; \
+		for platform in $(PLATFORMS); do \
+			$$podman build --quiet --file Dockerfile --manifest '$(IMAGE)' --platform $$platform \
+				--isolation chroot --no-cache --layers=false --identity-label=false --timestamp $(SOURCE_DATE_EPOCH) \
+				--build-arg VERSION='$(VERSION)' --build-arg COMMIT='$(COMMIT)' '$(IMAGE_CONTEXT)' >/dev/null; \
+		done; \
+		$$podman manifest push --quiet --all --format oci '$(IMAGE)' "oci:$$storage/image:$(IMAGE)"; \
+		tar --create --file '$(ARCHIVE)' --directory "$$storage/image" --format ustar --sort name --mtime @$(SOURCE_DATE_EPOCH) \
+			--owner 0 --group 0 --numeric-owner --mode u=rwX,go=rX oci-layout index.json blobs
+	@sha256sum '$(ARCHIVE)'
+
+# Nothing in the image is built by a container, so nothing is emulated: Go compiles for any platform.
+image-context: image-certificates
+	@set -e; for platform in $(PLATFORMS); do echo "==> Building $(IMAGE_CONTEXT)/$$platform/webhook"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -trimpath -buildvcs=false -ldflags '-s -w $(LDFLAGS)' \
+			-o '$(IMAGE_CONTEXT)'/$$platform/webhook ./cmd/webhook; done
+
+image-certificates:
+	@mkdir -p '$(IMAGE_CONTEXT)'
+	@go run -C internal/tools ./cacertificates > '$(IMAGE_CONTEXT)/ca-certificates.crt'
+
+podman:
+	@command -v podman >/dev/null || { echo >&2 \
+		'podman is missing (Debian, Ubuntu: apt-get install --no-install-recommends podman runc)'; exit 1; }
 
 run: build ## Try it: the webhook beside demo issuers, every acceptance case reviewed, then serving. ONCE=1 exits instead
 	@echo '==> Building bin/demo'
@@ -43,6 +79,7 @@ test: test-unit monitoring e2e ## Run every test, those with the real API server
 test-unit: ## Run the tests that need nothing but Go
 	@echo '==> Testing the webhook$(if $(RACE),, without the race detector: it needs cgo and a C compiler)'
 	go test $(RACE) ./...
+	go test -C internal/tools ./...
 	@echo '==> Fuzzing each target briefly'
 	@$(MAKE) --no-print-directory fuzz-briefly
 
@@ -77,10 +114,10 @@ fuzz: ## Look for inputs that break what must hold for any, with each fuzz targe
 		done; \
 	done
 
-e2e: ## Run the tests with a real kube-apiserver, built once in about five minutes, and a real Prometheus
+e2e: ## Run the tests with a real kube-apiserver, built once in about five minutes, Prometheus and, where it runs, podman
 	@echo '==> Building kube-apiserver, kubectl and etcd, unless an earlier run has'
 	cd e2e && go run ./cmd/binaries
-	@echo '==> Testing the webhook with a real kube-apiserver and Prometheus'
+	@echo '==> Testing the webhook with a real kube-apiserver, Prometheus and podman'
 	cd e2e && go test -v -count=1 -timeout=30m -p 1 ./...
 
 chaos: ## Break issuers, files and the webhook under load, each fault for DURATION=30s. REPORT=1 writes docs/reliability.md
@@ -95,6 +132,8 @@ lint: golangci-lint ## Check formatting, vet, lint, that every go.mod is tidy, a
 	@set -e; for module in $(CODE_MODULES); do echo "==> golangci-lint in $$module"; \
 		(cd $$module && "$(CURDIR)/bin/golangci-lint" run --allow-serial-runners ./...); done
 	@set -e; for module in $(MODULES); do echo "==> go mod tidy -diff in $$module"; (cd $$module && go mod tidy -diff); done
+	@echo '==> go mod tidy -diff in e2e/talos, talos-1.13.mod'
+	@cd e2e/talos && go mod tidy -diff -modfile=talos-1.13.mod
 	@$(MAKE) --no-print-directory vulncheck UNREACHABLE_DB_IS_FINE=1
 
 vulncheck: ## Look for known vulnerabilities in what is compiled in. VULNDB=URL for a mirror of the database

@@ -25,8 +25,7 @@ func TestATokenEndsWithItsPod(t *testing.T) {
 	for _, pod := range []string{"jump", "stays"} {
 		other.Admin(t, "run", pod, "--image=registry.example.com/pause", `--overrides={"spec":{"serviceAccountName":"deployer"}}`)
 	}
-	other.Admin(t, "create", "clusterrolebinding", "discovery-for-everyone",
-		"--clusterrole=system:service-account-issuer-discovery", "--group=system:unauthenticated")
+	other.Admin(t, "apply", "--filename="+recipe("issuer-discovery"))
 	createToken := func(account string, args ...string) string {
 		t.Helper()
 		return strings.TrimSpace(other.Admin(t, append([]string{"create", "token", account}, args...)...))

@@ -2,60 +2,67 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"tokenreview.dev/webhook/e2e/cluster"
 	"tokenreview.dev/webhook/internal/acceptance"
+	"tokenreview.dev/webhook/internal/issuertest"
 )
 
-// testBindings binds users and groups of the acceptance cases to roles, and checks
-// what their tokens are good for then.
+// recipe is a file of bindings that the project ships.
+func recipe(name string) string { return filepath.Join("..", "manifests", "rbac", name+".yaml") }
+
+// testBindings applies the bindings of the acceptance cases, and checks what their
+// tokens are good for then.
 func (r acceptanceRun) testBindings(t *testing.T, server *cluster.APIServer) {
 	t.Helper()
-	server.Admin(t, "create", "clusterrole", "pod-lister", "--verb=list", "--resource=pods")
-	server.Admin(t, "create", "clusterrole", "pod-keeper", "--verb=*", "--resource=pods")
-	fillViewRole(t, server)
-	for name, binding := range map[string][]string{
-		"lucca-repository":     {"--clusterrole=pod-lister", "--group=qjoly/lucca-oidc-poc"},
-		"lucca-main":           {"--clusterrole=pod-keeper", "--user=github-actions:repo:qjoly/lucca-oidc-poc:ref:refs/heads/main"},
-		"entra-administrators": {"--clusterrole=cluster-admin", "--group=entra:921b8d0f-a256-4a59-8baa-65c90ec581ac"},
-		"entra-readers":        {"--clusterrole=view", "--group=entra:c23b7510-9d24-4c94-882c-2afff5be1562"},
-		"authentik-tech":       {"--clusterrole=view", "--group=Tech"},
-		"pocket-id-kubernetes": {"--clusterrole=view", "--group=oidc:kubernetes"},
-	} {
-		server.Admin(t, append([]string{"create", "clusterrolebinding", name}, binding...)...)
+	fillRole(t, server, "view")
+	server.Admin(t, "create", "namespace", "lucca")
+	for _, name := range []string{"github-actions", "entra", "auditors"} {
+		server.Admin(t, "apply", "--filename="+recipe(name))
+	}
+	for name, group := range map[string]string{"authentik-tech": "Tech", "pocket-id-kubernetes": "oidc:kubernetes"} {
+		server.Admin(t, "create", "clusterrolebinding", name, "--clusterrole=view", "--group="+group)
 	}
 
 	for _, test := range []struct {
 		name, token string
-		yes, no     []string
+		// claims are in the place of the token's own.
+		claims  issuertest.Claims
+		yes, no []string
 	}{
-		{name: "a-github-actions", token: "a workflow on the branch main", yes: []string{"list pods", "delete pods"}, no: []string{"delete ns"}},
-		{name: "a-github-actions", token: "a workflow on another branch of the same repository", yes: []string{"list pods"}, no: []string{"delete pods"}},
-		{name: "b-entra-v2", token: "a guest of the tenant, in six groups", yes: []string{"delete ns", "get pods"}},
-		{name: "b-entra-v2", token: "the same guest, no longer in the administrators' group", yes: []string{"get pods"}, no: []string{"delete ns"}},
+		{name: "a-github-actions", token: "a workflow on the branch main",
+			yes: []string{"list pods -n lucca", "delete pods -n lucca"},
+			no:  []string{"list pods -n default", "delete pods -n default", "list secrets -n lucca", "delete ns", "list clusterroles"}},
+		{name: "a-github-actions", token: "a workflow on another branch of the same repository",
+			yes: []string{"list pods -n lucca", "get pods -n lucca"},
+			no:  []string{"delete pods -n lucca", "create pods -n lucca", "list pods -n default"}},
+		{name: "a-github-actions", token: "a workflow on the branch main",
+			claims: issuertest.Claims{"repository": "qjoly/another-repo", "sub": "repo:qjoly/another-repo:ref:refs/heads/main"},
+			no:     []string{"list pods -n lucca", "get pods -n lucca", "delete pods -n lucca"}},
+		{name: "a-github-actions", token: "a workflow on the branch main",
+			claims: issuertest.Claims{"environment": "production", "sub": "repo:qjoly/lucca-oidc-poc:environment:production"},
+			yes:    []string{"list pods -n lucca"},
+			no:     []string{"delete pods -n lucca"}},
+		{name: "b-entra-v2", token: "a guest of the tenant, in six groups", yes: []string{"delete ns", "get pods", "create clusterrolebindings"}},
+		{name: "b-entra-v2", token: "the same guest, no longer in the administrators' group",
+			yes: []string{"get pods", "list clusterrolebindings", "create subjectaccessreviews.authorization.k8s.io"},
+			no:  []string{"delete ns", "delete pods", "get secrets", "create clusterrolebindings", "impersonate users"}},
 		{name: "c-authentik", token: "a person whose address is verified", yes: []string{"get pods"}, no: []string{"delete pods"}},
 		{name: "d-pocket-id", token: "a person, by subject", yes: []string{"get pods"}, no: []string{"delete pods"}},
 		{name: "d-pocket-id-email", token: "a person, by verified address", yes: []string{"get pods"}, no: []string{"delete pods"}},
 	} {
 		c, token := r.token(t, test.name, test.token)
-		credential := cluster.Credential{Token: r.issuers.Sign(c, token)}
-		ask := func(question, answer string) {
-			t.Run(fmt.Sprintf("%s, %s, can %s: %s", c.Name, token.Name, question, answer), func(t *testing.T) {
-				cluster.Eventually(t, "the bindings reach the authorizer", 10*time.Second, func() error {
-					return canI(server.Kubectl(t, credential, append([]string{"auth", "can-i"}, strings.Fields(question)...)...), answer)
-				})
-			})
+		name := fmt.Sprintf("%s, %s", c.Name, token.Name)
+		if test.claims != nil {
+			token.Claims = token.Claims.With(test.claims)
+			name += fmt.Sprintf(", but %s", test.claims["sub"])
 		}
-		// A binding has reached the authorizer by the time of the first yes.
-		for _, question := range test.yes {
-			ask(question, "yes")
-		}
-		for _, question := range test.no {
-			ask(question, "no")
-		}
+		asks(t, server, name, r.issuers.Sign(c, token), test.yes, test.no)
 	}
 	for _, test := range []struct{ name, token string }{
 		{"a-github-actions", "a stranger's repository that asked for the right audience"},
@@ -70,14 +77,63 @@ func (r acceptanceRun) testBindings(t *testing.T, server *cluster.APIServer) {
 			wantUnauthorized(t, server.Kubectl(t, credential, "auth", "can-i", "list", "pods"))
 		})
 	}
+	r.testAuditors(t, server)
 }
 
-// fillViewRole does what the controller manager does elsewhere: the role view is
-// made up of the rules of another, and empty until somebody copies them.
-func fillViewRole(t *testing.T, server *cluster.APIServer) {
+// testAuditors has an auditor ask what somebody else may do.
+func (r acceptanceRun) testAuditors(t *testing.T, server *cluster.APIServer) {
 	t.Helper()
-	rules := server.Admin(t, "get", "clusterrole", "system:aggregate-to-view", "--output=jsonpath={.rules}")
-	server.Admin(t, "patch", "clusterrole", "view", "--type=merge", `--patch={"rules":`+rules+`}`)
+	c, token := r.token(t, "b-entra-v2", "the same guest, no longer in the administrators' group")
+	auditor := cluster.Credential{Token: r.issuers.Sign(c, token)}
+	for verb, want := range map[string]string{"list": "true", "delete": "false"} {
+		t.Run("an auditor is told whether a workflow may "+verb+" pods", func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "review.yaml")
+			question := cluster.Documents(t, object{
+				"apiVersion": "authorization.k8s.io/v1",
+				"kind":       "SubjectAccessReview",
+				"spec": object{
+					"user":               "somebody",
+					"groups":             []string{"qjoly/lucca-oidc-poc"},
+					"resourceAttributes": object{"verb": verb, "resource": "pods", "namespace": "lucca"},
+				},
+			})
+			if err := os.WriteFile(file, []byte(question), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := server.Kubectl(t, auditor, "create", "--validate=ignore", "--filename="+file, "--output=jsonpath={.status.allowed}").Must(t)
+			if got != want {
+				t.Errorf("expected %s, got %s", want, got)
+			}
+		})
+	}
+}
+
+// asks puts questions to `kubectl auth can-i` with a token.
+func asks(t *testing.T, server *cluster.APIServer, who, token string, yes, no []string) {
+	t.Helper()
+	ask := func(question, answer string) {
+		t.Run(fmt.Sprintf("%s, can %s: %s", who, question, answer), func(t *testing.T) {
+			cluster.Eventually(t, "the bindings reach the authorizer", 10*time.Second, func() error {
+				args := append([]string{"auth", "can-i"}, strings.Fields(question)...)
+				return canI(server.Kubectl(t, cluster.Credential{Token: token}, args...), answer)
+			})
+		})
+	}
+	// A binding has reached the authorizer by the time of the first yes.
+	for _, question := range yes {
+		ask(question, "yes")
+	}
+	for _, question := range no {
+		ask(question, "no")
+	}
+}
+
+// fillRole does what the controller manager does elsewhere: the roles view and edit are
+// made up of the rules of others, and empty until somebody copies them.
+func fillRole(t *testing.T, server *cluster.APIServer, name string) {
+	t.Helper()
+	rules := server.Admin(t, "get", "clusterrole", "system:aggregate-to-"+name, "--output=jsonpath={.rules}")
+	server.Admin(t, "patch", "clusterrole", name, "--type=merge", `--patch={"rules":`+rules+`}`)
 }
 
 // canI checks the answer of `kubectl auth can-i`.

@@ -26,9 +26,8 @@ func TestServiceAccountsOfAnotherCluster(t *testing.T) {
 		return other.Kubectl(t, cluster.Credential{Token: other.AdminToken}, "get", "namespace", "default").Err()
 	})
 	other.Admin(t, "create", "serviceaccount", "default")
-	other.Admin(t, "run", "jump", "--image=registry.k8s.io/pause", `--overrides={"spec":{"serviceAccountName":"default"}}`)
-	other.Admin(t, "create", "clusterrolebinding", "discovery-for-everyone",
-		"--clusterrole=system:service-account-issuer-discovery", "--group=system:unauthenticated")
+	other.Admin(t, "run", "jump", "--image=registry.example.com/pause", `--overrides={"spec":{"serviceAccountName":"default"}}`)
+	other.Admin(t, "apply", "--filename="+recipe("issuer-discovery"))
 	accountUID := other.Admin(t, "get", "serviceaccount", "default", "--output=jsonpath={.metadata.uid}")
 
 	podUID := other.Admin(t, "get", "pod", "jump", "--output=jsonpath={.metadata.uid}")

@@ -55,6 +55,7 @@ func newCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newServeCommand(), newReviewCommand(), newTestCommand(), newConfigCommand(), newCertsCommand(), newVersionCommand())
+	cmd.AddCommand(newServeCommand(), newReviewCommand(), newTestCommand(), newConfigCommand(), newCertsCommand(),
+		newBootstrapCommand(), newStateCommand(), newProbeCommand(), newVersionCommand())
 	return cmd
 }

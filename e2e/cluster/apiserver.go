@@ -27,6 +27,8 @@ type Options struct {
 	WebhookCacheTTL time.Duration
 	// ClientCAFile vouches for client certificates; empty for none.
 	ClientCAFile string
+	// Flags are added to those that every API server is given.
+	Flags []string
 	// AuditLogFile is where the API server writes who has done what; empty for nowhere.
 	AuditLogFile string
 }
@@ -108,7 +110,7 @@ func (o Options) args() []string {
 	if o.ClientCAFile != "" {
 		args = append(args, "--client-ca-file="+o.ClientCAFile)
 	}
-	return args
+	return append(args, o.Flags...)
 }
 
 // ready is nil once the API server serves with the certificate that it made in
@@ -131,6 +133,11 @@ func (s *APIServer) ready(ctx context.Context, certificates string) error {
 	}
 	s.CertificateAuthority, s.client = authority, client
 	return nil
+}
+
+// Anonymously asks the API server for a path without any credential.
+func (s *APIServer) Anonymously(ctx context.Context, path string) (code int, body string, err error) {
+	return get(ctx, s.client, s.URL+path)
 }
 
 // Log is what the API server has written since an offset.

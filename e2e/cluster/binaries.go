@@ -21,6 +21,8 @@ type Binaries struct {
 	Etcd      string
 	APIServer string
 	Kubectl   string
+	// Kubeadm is not part of it: it makes control planes elsewhere.
+	Kubeadm string
 }
 
 // build is one way of building the Binaries, and what its result depends on.
@@ -59,6 +61,7 @@ func BuildBinaries(ctx context.Context, progress io.Writer) (Binaries, error) {
 		Etcd:      filepath.Join(dir, "etcd"),
 		APIServer: filepath.Join(dir, "kube-apiserver"),
 		Kubectl:   filepath.Join(dir, "kubectl"),
+		Kubeadm:   filepath.Join(dir, "kubeadm"),
 	}
 	unlock, err := lockFile(dir+".lock", func() {
 		fmt.Fprintln(progress, "e2e: another run is building kube-apiserver, waiting for it")
@@ -168,6 +171,7 @@ func (b build) programs() []program {
 		{name: "etcd", version: b.etcd, pkg: "go.etcd.io/etcd/server/v3", ldflags: "-s -w"},
 		{name: "kube-apiserver", version: b.kubernetes, pkg: "k8s.io/kubernetes/cmd/kube-apiserver", ldflags: ldflags},
 		{name: "kubectl", version: b.kubernetes, pkg: "k8s.io/kubernetes/cmd/kubectl", ldflags: ldflags},
+		{name: "kubeadm", version: b.kubernetes, pkg: "k8s.io/kubernetes/cmd/kubeadm", ldflags: ldflags},
 	}
 }
 

@@ -1,3 +1,3 @@
 // Package kubernetes holds no code: its module pins the versions of
-// kube-apiserver, kubectl and etcd that the end-to-end tests build and run.
+// kube-apiserver, kubectl, kubeadm and etcd that the end-to-end tests build and run.
 package kubernetes

@@ -27,7 +27,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{binaries.Etcd, binaries.APIServer, binaries.Kubectl} {
+	for _, path := range []string{binaries.Etcd, binaries.APIServer, binaries.Kubectl, binaries.Kubeadm} {
 		fmt.Println(path)
 	}
 	return nil

@@ -1,0 +1,155 @@
+package bootstrap
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write what is found to the files in manifests")
+
+// manifests has an example of all that each target writes, for people to review. What
+// every target writes for nodes is left out: it holds the secrets.
+const manifests = "../../manifests"
+
+type example struct {
+	folder  string
+	options Options
+}
+
+// examples are the folders of manifests/bootstrap.
+var examples = []example{
+	{"talos-1.13", Options{Target: "talos", TalosVersion: "1.13", Image: "registry.example.com/tokenreview-webhook:v1.0.0"}},
+	{"talos-1.14", Options{
+		Target: "talos", TalosVersion: "1.14", Image: "registry.example.com/tokenreview-webhook:v1.0.0",
+		MachineConfig: "testdata/machineconfig/controlplane.yaml",
+	}},
+	{"talos-1.15", Options{Target: "talos", TalosVersion: "1.15", Image: "registry.example.com/tokenreview-webhook:v1.0.0"}},
+	{"kubeadm", Options{Target: "kubeadm"}},
+	{"rke2", Options{Target: "rke2"}},
+	{"k3s", Options{Target: "k3s"}},
+	{"kind", Options{Target: "kind", Dir: "/home/me/try"}},
+	{"systemd", Options{Target: "systemd"}},
+	{"kubernetes", Options{Target: "kubernetes", Image: "registry.example.com/tokenreview-webhook:v1.0.0", ClusterIP: "10.96.0.43"}},
+}
+
+// exampleInputs are those of an operator whose certificates are not for showing.
+func exampleInputs(t *testing.T, options Options) inputs {
+	t.Helper()
+	if options.Image == "" {
+		options.Image = "localhost/tokenreview-webhook:v1.0.0"
+	}
+	options.CacheTTL = DefaultCacheTTL
+	config, err := os.ReadFile(filepath.Join(manifests, "acceptance", "a-github-actions-allow.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	placeholder := func(label, what string) []byte {
+		return []byte("-----BEGIN " + label + "-----\n(" + what + ")\n-----END " + label + "-----\n")
+	}
+	return inputs{
+		Options: options,
+		config:  []File{{Name: "webhook.yaml", Content: config}},
+		serving: pair{
+			certificate: placeholder("CERTIFICATE", "pki/tls.crt"),
+			key:         placeholder("PRIVATE KEY", "pki/tls.key"),
+		},
+		caller: pair{
+			certificate: placeholder("CERTIFICATE", "pki/apiserver.crt"),
+			key:         placeholder("PRIVATE KEY", "pki/apiserver.key"),
+		},
+		ca:         placeholder("CERTIFICATE", "pki/ca.crt"),
+		kubeconfig: []byte("# (pki/webhook.kubeconfig)\napiVersion: v1\nkind: Config\n"),
+	}
+}
+
+func TestTheExamplesInManifestsAreWhatIsWritten(t *testing.T) {
+	for _, example := range examples {
+		t.Run(example.folder, func(t *testing.T) {
+			target, err := example.options.target()
+			if err != nil {
+				t.Fatal(err)
+			}
+			options := example.options
+			if target.options != nil {
+				if err := target.options(&options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			files, err := target.files(exampleInputs(t, options))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareFolder(t, filepath.Join(manifests, "bootstrap", example.folder), files)
+		})
+	}
+	t.Run("static-pod.yaml", func(t *testing.T) {
+		pod, err := exampleInputs(t, Options{}).staticPod()
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareFile(t, filepath.Join(manifests, "static-pod.yaml"), pod)
+	})
+}
+
+func TestEveryTargetHasAnExample(t *testing.T) {
+	for _, target := range Targets() {
+		if !slices.ContainsFunc(examples, func(e example) bool { return e.options.Target == target.Name }) {
+			t.Errorf("target %s has none: add it to examples", target.Name)
+		}
+	}
+}
+
+// compareFolder wants just these files in a folder; with -update it gets them.
+func compareFolder(t *testing.T, folder string, files []File) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, file := range files {
+		path := filepath.Join(folder, filepath.FromSlash(file.Name))
+		known[path] = true
+		compareFile(t, path, file.Content)
+	}
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || known[path] {
+			return err
+		}
+		if *update {
+			return os.Remove(path)
+		}
+		t.Errorf("%s is not written any more: run go test ./internal/bootstrap -update", path)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func compareFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if strings.Contains(string(content), "\t") {
+		t.Errorf("%s: a tab in what is meant to be YAML", path)
+	}
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Errorf("%v: run go test ./internal/bootstrap -update", err)
+		return
+	}
+	if diff := cmp.Diff(string(have), string(content)); diff != "" {
+		t.Errorf("%s is not what is written (-file +written), run go test ./internal/bootstrap -update:\n%s", path, diff)
+	}
+}
