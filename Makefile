@@ -41,9 +41,10 @@ build: ## Build bin/webhook
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/webhook ./cmd/webhook
 
 # One platform after the other: podman puts those of one build into the index in any order.
+# Not in TMPDIR: podman takes no path of more than 50 characters.
 image: podman image-context ## Build the image for amd64 and arm64, as an OCI archive and without a registry. Needs podman
 	@echo '==> Building $(ARCHIVE): $(IMAGE)'
-	@set -e; storage=$$(mktemp -d); trap 'rm -rf "$$storage"' EXIT; \
+	@set -e; storage=$$(mktemp -d /tmp/tokenreview-image.XXXXXX); trap 'rm -rf "$$storage"' EXIT; \
 		podman="podman --root $$storage/root --runroot $$storage/run --storage-driver vfs"; \
 		for platform in $(PLATFORMS); do \
 			$$podman build --quiet --file Dockerfile --manifest '$(IMAGE)' --platform $$platform \

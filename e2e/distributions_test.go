@@ -92,18 +92,28 @@ apiServer:
 	return path
 }
 
-// startedByKubeadm has kubeadm make kube-apiserver's static pod.
+// startedByKubeadm has kubeadm make kube-apiserver's static pod of its configuration.
 func startedByKubeadm(t *testing.T, dir string) started {
 	t.Helper()
+	pod := apiServerByKubeadm(t, filepath.Join(dir, "kubeadm.yaml"))
+	if command := pod.Spec.Containers[0].Command; !slices.Contains(command, "--v=4") {
+		t.Errorf("what the cluster had before is not among %q", command)
+	}
+	return ourPart(pod)
+}
+
+// apiServerByKubeadm is the static pod that kubeadm would put on a node.
+func apiServerByKubeadm(t *testing.T, configuration string) corev1.Pod {
+	t.Helper()
 	made := t.TempDir()
-	configuration := filepath.Join(dir, "kubeadm.yaml")
 	runKubeadm(t, made, "config", "validate", "--config="+configuration)
 	runKubeadm(t, made, "init", "phase", "control-plane", "apiserver", "--dry-run", "--config="+configuration)
-	pod := readPod(t, filepath.Join(made, "kube-apiserver.yaml"))
+	return readPod(t, filepath.Join(made, "kube-apiserver.yaml"))
+}
+
+// ourPart is what of kube-apiserver's static pod is about the webhook.
+func ourPart(pod corev1.Pod) started {
 	container := pod.Spec.Containers[0]
-	if !slices.Contains(container.Command, "--v=4") {
-		t.Errorf("what the cluster had before is not among %q", container.Command)
-	}
 	var result started
 	for _, arg := range container.Command {
 		if strings.HasPrefix(arg, "--authentication-token-webhook-") {
@@ -129,23 +139,8 @@ func runKubeadm(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// kubeadmPatch is the part of a ClusterConfiguration that kind is given. kind, unlike kubeadm,
-// takes the arguments as an object, whatever the version.
-type kubeadmPatch struct {
-	Kind      string `json:"kind"`
-	APIServer struct {
-		ExtraArgs    map[string]string `json:"extraArgs"`
-		ExtraVolumes []struct {
-			Name      string `json:"name"`
-			HostPath  string `json:"hostPath"`
-			MountPath string `json:"mountPath"`
-			ReadOnly  bool   `json:"readOnly"`
-			PathType  string `json:"pathType"`
-		} `json:"extraVolumes"`
-	} `json:"apiServer"`
-}
-
-// startedByKind reads kind's configuration by kind's own types.
+// startedByKind reads kind's configuration by kind's own types, and has kubeadm make of the patched
+// configuration what it would in a node of kind.
 func startedByKind(t *testing.T, dir string) started {
 	t.Helper()
 	var config kindv1alpha4.Cluster
@@ -165,23 +160,42 @@ func startedByKind(t *testing.T, dir string) started {
 	if len(config.Nodes[0].KubeadmConfigPatches) != 1 {
 		t.Fatalf("kubeadm's patches are %q", config.Nodes[0].KubeadmConfigPatches)
 	}
-	var patch kubeadmPatch
-	if err := yaml.UnmarshalStrict([]byte(config.Nodes[0].KubeadmConfigPatches[0]), &patch); err != nil {
+	configuration := filepath.Join(t.TempDir(), "kubeadm.yaml")
+	if err := os.WriteFile(configuration, patchedByKind(t, config.Nodes[0].KubeadmConfigPatches[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if patch.Kind != "ClusterConfiguration" {
-		t.Errorf("kind patches a %q", patch.Kind)
+	return ourPart(apiServerByKubeadm(t, configuration))
+}
+
+// patchedByKind is what kind's patch makes of kubeadm's configuration since Kubernetes 1.36. kind
+// finds the document by its kind. If the patch has no apiVersion, its arguments are an object,
+// which kind turns into the list that this version of the configuration has (mergeExtraArgs in
+// kind's pkg/internal/patch, which cannot be imported). The rest is merged as it is.
+func patchedByKind(t *testing.T, patch string) []byte {
+	t.Helper()
+	var config map[string]any
+	if err := yaml.UnmarshalStrict([]byte(patch), &config); err != nil {
+		t.Fatal(err)
 	}
-	var result started
-	for name, value := range patch.APIServer.ExtraArgs {
-		result.flags = append(result.flags, "--"+name+"="+value)
+	if version, ok := config["apiVersion"]; ok || config["kind"] != "ClusterConfiguration" {
+		t.Fatalf("kind patches a %v of %v", config["kind"], version)
 	}
-	for _, volume := range patch.APIServer.ExtraVolumes {
-		if volume.MountPath == volume.HostPath && volume.ReadOnly && volume.PathType == "Directory" {
-			result.mounts = append(result.mounts, volume.HostPath)
-		}
+	apiServer, _ := config["apiServer"].(map[string]any)
+	args, ok := apiServer["extraArgs"].(map[string]any)
+	if !ok {
+		t.Fatalf("the arguments are %v", apiServer["extraArgs"])
 	}
-	return result
+	var list []any
+	for name, value := range args {
+		list = append(list, map[string]any{"name": name, "value": value})
+	}
+	apiServer["extraArgs"] = list
+	config["apiVersion"], config["kubernetesVersion"] = "kubeadm.k8s.io/v1beta4", "v1.36.0"
+	patched, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patched
 }
 
 // rancherPart is a file of config.yaml.d. A + adds to what other files say.

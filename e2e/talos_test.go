@@ -36,13 +36,7 @@ func talosTakes(t *testing.T, v113, v114 talosVersion) {
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			t.Parallel()
-			installation := newTalosInstallation(t)
-			config := test.talos.generate(t, test.contract)
-			installation.bootstrap(t, "--talos-version="+test.version, "--machine-config="+config).Must(t)
-			patch := installation.patchFile()
-			if test.version == "1.15" {
-				patch = withoutWebhookDocument(t, patch)
-			}
+			installation, config, patch := patchFor(t, test.talos, test.contract, test.version)
 			patched, warnings, err := test.talos.patch(t, config, patch)
 			if err != nil {
 				t.Fatal(err)
@@ -53,6 +47,20 @@ func talosTakes(t *testing.T, v113, v114 talosVersion) {
 			installation.check(t, test.version, patched)
 		})
 	}
+}
+
+// patchFor writes a patch for a machine configuration that Talos makes. Without the document of
+// 1.15 that Talos' code here does not know.
+func patchFor(t *testing.T, talos talosVersion, contract, version string) (installation talosInstallation, config, patch string) {
+	t.Helper()
+	installation = newTalosInstallation(t)
+	config = talos.generate(t, contract)
+	installation.bootstrap(t, "--talos-version="+version, "--machine-config="+config).Must(t)
+	patch = installation.patchFile()
+	if version == "1.15" {
+		patch = withoutWebhookDocument(t, patch)
+	}
+	return installation, config, patch
 }
 
 // If Talos' code took anything, the test above would show nothing.
@@ -115,13 +123,7 @@ func talosAppends(t *testing.T, v113, v114 talosVersion) {
 	} {
 		t.Run(test.version, func(t *testing.T) {
 			t.Parallel()
-			installation := newTalosInstallation(t)
-			config := test.talos.generate(t, test.contract)
-			installation.bootstrap(t, "--talos-version="+test.version, "--machine-config="+config).Must(t)
-			patch := installation.patchFile()
-			if test.version == "1.15" {
-				patch = withoutWebhookDocument(t, patch)
-			}
+			installation, config, patch := patchFor(t, test.talos, test.contract, test.version)
 			once, _, err := test.talos.patch(t, config, patch)
 			if err != nil {
 				t.Fatal(err)

@@ -45,7 +45,7 @@ kept, or replaced with --renew, and what has not changed is left alone.`,
 	flags := cmd.Flags()
 	flags.StringVar(&options.ConfigFile, "config", "", "the webhook's configuration; files that it names are read beside it")
 	flags.StringVar(&options.Dir, "dir", "", "folder for everything, created with mode 0700 if missing")
-	flags.StringVar(&options.Image, "image", "", "name of the webhook's image; the default is that of `make image`, where nodes do not pull it")
+	flags.StringVar(&options.Image, "image", "", "name of the webhook's image; where nodes do not pull it the default is what 'make image' of this version calls it")
 	flags.DurationVar(&options.CacheTTL, "cache-ttl", options.CacheTTL, "how long kube-apiserver caches an answer")
 	flags.BoolVar(&options.Renew, "renew", false, "replace the serving and client pairs and the kubeconfig, keep the CA")
 	flags.StringVar(&options.TalosVersion, "talos-version", "", "version of Talos on the nodes, such as 1.13; target talos")

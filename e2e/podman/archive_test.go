@@ -18,6 +18,8 @@ import (
 
 // image is one platform's, out of an OCI archive.
 type image struct {
+	platform string
+
 	User       string
 	Entrypoint []string
 	Cmd        []string
@@ -47,9 +49,9 @@ type (
 	}
 )
 
-// readImages returns the image of each platform. The archive has to hold one index, of
-// the name given.
-func readImages(t *testing.T, path, name string) map[string]image {
+// readImages returns the image of each platform, in the order of the index. The archive has
+// to hold one index, of the name given.
+func readImages(t *testing.T, path, name string) []image {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -63,7 +65,7 @@ func readImages(t *testing.T, path, name string) map[string]image {
 		t.Fatalf("the archive holds %+v, want %s alone", top.Manifests, name)
 	}
 	decode(t, blob(t, blobs, top.Manifests[0]), &list)
-	images := map[string]image{}
+	var images []image
 	for _, entry := range list.Manifests {
 		var parts manifest
 		decode(t, blob(t, blobs, entry), &parts)
@@ -80,7 +82,8 @@ func readImages(t *testing.T, path, name string) map[string]image {
 				found.files[name] = file
 			}
 		}
-		images[entry.Platform.OS+"/"+entry.Platform.Architecture] = found
+		found.platform = entry.Platform.OS + "/" + entry.Platform.Architecture
+		images = append(images, found)
 	}
 	return images
 }

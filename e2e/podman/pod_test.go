@@ -66,7 +66,7 @@ func TestTheStaticPodServesARealAPIServerAndHeals(t *testing.T) {
 	t.Run("the webhook can do nothing but serve", wantConfined)
 	t.Run("the probe passes", func(t *testing.T) {
 		run(t, "podman", "exec", webhookContainer, "/webhook", "probe", "http://127.0.0.1:8081/livez")
-		// podman before 4.5 or so runs a probe by a shell, which the image does not have.
+		// Old versions, such as 4.3, run a probe by a shell, which the image does not have.
 		if inspect(t, webhookContainer).Config.Healthcheck.Test[0] == "CMD" {
 			run(t, "podman", "healthcheck", "run", webhookContainer)
 		}

@@ -271,6 +271,15 @@ func TestWhatIsWrongIsSaidAndNothingIsWritten(t *testing.T) {
 			"node/etc/passwd would be copied to the nodes with the rest, and is not of this target and configuration: remove it",
 		},
 		{
+			"three of them",
+			func(t *testing.T, o *Options) {
+				for _, name := range []string{"a", "b", "c"} {
+					writeFile(t, filepath.Join(o.Dir, "node/etc", name), "")
+				}
+			},
+			"node/etc/a (and 2 more) would be copied to the nodes with the rest",
+		},
+		{
 			"a link in the place of a file", func(t *testing.T, o *Options) {
 				link := filepath.Join(o.Dir, onNode+"pki/tls.key")
 				if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
@@ -339,6 +348,21 @@ func TestTheImageIsThatOfThisVersion(t *testing.T) {
 		mustWrite(t, options)
 		if pod := string(readFile(t, filepath.Join(options.Dir, manifest))); !strings.Contains(pod, "image: "+want+"\n") {
 			t.Errorf("version %s: no image %s in\n%s", version, want, pod)
+		}
+	}
+}
+
+func TestCommandsThatAreToBeCopiedHaveTheFolderAsOneWord(t *testing.T) {
+	for word, want := range map[string]string{
+		"out":            "out",
+		"/home/me/out-1": "/home/me/out-1",
+		"my out":         "'my out'",
+		"it's":           `'it'\''s'`,
+		"$(reboot)":      "'$(reboot)'",
+		"":               "''",
+	} {
+		if have := shellWord(word); have != want {
+			t.Errorf("%s: got %s, want %s", word, have, want)
 		}
 	}
 }

@@ -115,3 +115,17 @@ func (in *inputs) readPKI(dir string) error {
 	}
 	return nil
 }
+
+// shellDir is Options.Dir for commands that an operator copies.
+func (in inputs) shellDir() string { return shellWord(in.Dir) }
+
+// shellWord is a text as one word for a shell.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./@:=+,", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -44,7 +44,7 @@ func kind() Target {
      docker exec kind-control-plane install --directory --owner=65532 --group=0 --mode=0700 /var/lib/tokenreview-webhook
      kind load image-archive bin/tokenreview-webhook.oci.tar
 The steps one by one: docs/kind.md
-`, in.Dir)
+`, in.shellDir())
 		},
 	}
 }

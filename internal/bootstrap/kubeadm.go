@@ -76,7 +76,7 @@ func (in inputs) completeKubeadm(existing []byte) ([]byte, error) {
 		return nil, err
 	}
 	if config["kind"] != "ClusterConfiguration" || config["apiVersion"] != kubeadmVersion {
-		return nil, fmt.Errorf("expected a ClusterConfiguration of %s, got %v of %v: `kubeadm config migrate` makes one of an older version's", kubeadmVersion, config["kind"], config["apiVersion"])
+		return nil, fmt.Errorf("expected a ClusterConfiguration of %s, got %v of %v: of an older version's `kubeadm config migrate` makes one, as one of two documents", kubeadmVersion, config["kind"], config["apiVersion"])
 	}
 	apiServer, err := child(config, "apiServer")
 	if err != nil {
@@ -157,7 +157,7 @@ func (in inputs) kubeadmNext() string {
      install --directory --owner=65532 --group=0 --mode=0700 /var/lib/tokenreview-webhook
 3. Copy what is in %[1]s/node to / of every control-plane node, for root, one node after the other:
      tar -C %[1]s/node --owner=root:0 --group=root:0 -cf - etc | ssh NODE sudo tar -C / --no-overwrite-dir -xpf -
-4. A new cluster: kubeadm init --config %[1]s/kubeadm.yaml, completed as you need it.
+4. A new cluster: kubeadm init --config with a copy of %[1]s/kubeadm.yaml, completed as you need it.
    One that there is: see docs/kubeadm.md.
-`, in.Dir)
+`, in.shellDir())
 }

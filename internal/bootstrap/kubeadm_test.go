@@ -56,7 +56,7 @@ func TestTheConfigurationOfAClusterIsCompleted(t *testing.T) {
 func TestWhatIsNoClusterConfigurationIsNotCompleted(t *testing.T) {
 	const head = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
 	for _, test := range []struct{ what, existing, want string }{
-		{"an older version", "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n", "got ClusterConfiguration of kubeadm.k8s.io/v1beta3: `kubeadm config migrate` makes one"},
+		{"an older version", "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n", "got ClusterConfiguration of kubeadm.k8s.io/v1beta3: of an older version's `kubeadm config migrate` makes one, as one of two documents"},
 		{"another kind", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n", "got InitConfiguration of kubeadm.k8s.io/v1beta4"},
 		{"the whole ConfigMap", "apiVersion: v1\nkind: ConfigMap\n", "got ConfigMap of v1"},
 		{"two documents", head + "---\n" + head, "and there are more documents"},

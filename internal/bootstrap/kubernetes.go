@@ -118,5 +118,5 @@ The Deployment depends on the cluster that it guards: keep a client certificate 
 3. Mount /etc/tokenreview-webhook/apiserver into kube-apiserver, read-only, and give it the flags
 %[2]s
 The steps one by one: docs/kubernetes.md
-`, in.Dir, in.apiServerFlagLines("     "))
+`, in.shellDir(), in.apiServerFlagLines("     "))
 }

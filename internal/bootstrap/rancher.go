@@ -47,7 +47,7 @@ func (in inputs) rancherNext(distribution, service string) string {
 On every server node, one after the other:
 
 1. Put the archive of `+"`make image`"+` where images are imported from:
-     install -D -m 0600 tokenreview-webhook.oci.tar /var/lib/rancher/%[2]s/agent/images/tokenreview-webhook.tar
+     install -D -m 0600 tokenreview-webhook.oci.tar /var/lib/rancher/%[2]s/agent/images/tokenreview-webhook-%[4]s.tar
 2. Make the folder for saved keys:
      install --directory --owner=65532 --group=0 --mode=0700 /var/lib/tokenreview-webhook
 3. Copy what is in %[1]s/node to /, for root:
@@ -56,5 +56,5 @@ On every server node, one after the other:
      systemctl restart %[3]s
      curl --fail http://127.0.0.1:8081/readyz
 The steps one by one: docs/rke2-k3s.md
-`, in.Dir, distribution, service)
+`, in.shellDir(), distribution, service, imageTag(in.Version))
 }

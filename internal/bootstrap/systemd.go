@@ -48,5 +48,5 @@ On every control-plane node, one after the other:
 4. Give kube-apiserver the flags
 %[2]s
 The steps one by one: docs/systemd.md
-`, in.Dir, in.apiServerFlagLines("     "))
+`, in.shellDir(), in.apiServerFlagLines("     "))
 }

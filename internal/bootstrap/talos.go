@@ -190,7 +190,7 @@ func yamlText(text []byte, spaces int) string {
 }
 
 func talosNext(in inputs) string {
-	patch := path.Join(in.Dir, talosPatch)
+	patch := shellWord(path.Join(in.Dir, talosPatch))
 	var out strings.Builder
 	fmt.Fprintf(&out, `
 Next, on one control-plane node after the other. controlplane.yaml is the machine configuration

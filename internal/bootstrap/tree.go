@@ -91,10 +91,18 @@ func (t tree) check(files []File) error {
 		return err
 	}
 	if len(others) > 0 {
-		return fmt.Errorf("%s would be copied to the nodes with the rest, and is not of this target and configuration: remove it, or choose another folder",
-			strings.Join(others, ", "))
+		return fmt.Errorf("%s%s would be copied to the nodes with the rest, and is not of this target and configuration: remove it, or choose another folder",
+			others[0], more(len(others)-1))
 	}
 	return nil
+}
+
+// more says how many there are beside the one that is named.
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
 }
 
 // makeFolders makes those that are missing, with mode 0755: whatever the operator's umask,
