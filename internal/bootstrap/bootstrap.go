@@ -14,11 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"tokenreview.dev/webhook/internal/certs"
+	"tokenreview.dev/webhook/internal/regularfile"
 	"tokenreview.dev/webhook/pkg/config"
 )
 
@@ -98,6 +100,9 @@ func (o *Options) target() (Target, error) {
 	return targets[i], nil
 }
 
+// imageName is a reference to an image, with registry, tag and digest or without.
+var imageName = regexp.MustCompile(`^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+
 func (o *Options) validate(target Target) error {
 	var errs []error
 	if o.ConfigFile == "" {
@@ -109,8 +114,8 @@ func (o *Options) validate(target Target) error {
 	if o.CacheTTL < time.Second || o.CacheTTL%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("cache-ttl: expected at least a second and whole ones, got %s", o.CacheTTL))
 	}
-	if strings.ContainsFunc(o.Image, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\{}", r) }) {
-		errs = append(errs, fmt.Errorf("image: %q is no image's name", o.Image))
+	if o.Image != "" && !imageName.MatchString(o.Image) {
+		errs = append(errs, fmt.Errorf("image: %q is no image's name, such as registry.example.com/tokenreview-webhook:v1.0.0", o.Image))
 	}
 	if target.pulls && o.Image == "" {
 		errs = append(errs, fmt.Errorf("image: nodes pull it, so target %s has no default: push the archive of `make image` to a registry of yours and give its name there, such as registry.example.com/tokenreview-webhook:v1.0.0", target.Name))
@@ -156,7 +161,12 @@ func Write(options Options) (*Report, error) {
 	if err := options.validate(target); err != nil {
 		return nil, err
 	}
-	loaded, err := config.Load(options.ConfigFile)
+	// Not a pipe, which could keep it waiting for ever.
+	content, err := regularfile.Read(options.ConfigFile, config.MaxFileSize)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	loaded, err := config.Parse(options.ConfigFile, content)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +177,7 @@ func Write(options Options) (*Report, error) {
 	if log := loaded.Webhook.Audit.Path; log != "-" {
 		in.auditFile = log
 	}
-	if in.config, err = readConfig(options.ConfigFile, loaded); err != nil {
+	if in.config, err = readConfig(options.ConfigFile, content, loaded); err != nil {
 		return nil, err
 	}
 	tree, err := openTree(options.Dir)

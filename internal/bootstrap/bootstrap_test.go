@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,6 +153,22 @@ func readFile(t *testing.T, path string) []byte {
 	return content
 }
 
+func TestAFileThatIsNamedTwiceIsWrittenOnce(t *testing.T) {
+	options := operator(t)
+	configuration := string(readFile(t, options.ConfigFile))
+	writeFile(t, options.ConfigFile, strings.Replace(configuration, `audit: {path: -}`,
+		`audit: {fingerprintKeyFile: /etc/tokenreview-webhook/config/keys.json}`, 1))
+	written := 0
+	for _, result := range mustWrite(t, options).Files {
+		if strings.HasSuffix(result.File, "/keys.json") {
+			written++
+		}
+	}
+	if written != 1 {
+		t.Errorf("it was written %d times", written)
+	}
+}
+
 func TestWritingAgainChangesOnlyWhatHasChanged(t *testing.T) {
 	for _, test := range []struct {
 		what   string
@@ -240,6 +257,14 @@ func TestWhatIsWrongIsSaidAndNothingIsWritten(t *testing.T) {
 		{"no time to cache", func(_ *testing.T, o *Options) { o.CacheTTL = 0 }, "cache-ttl: expected at least a second and whole ones, got 0s"},
 		{"parts of a second", func(_ *testing.T, o *Options) { o.CacheTTL = 1500 * time.Millisecond }, "cache-ttl: expected at least a second and whole ones, got 1.5s"},
 		{"an image that would end the line", func(_ *testing.T, o *Options) { o.Image = "a\nb: c" }, `image: "a\nb: c" is no image's name`},
+		{"an image that would be an alias in YAML", func(_ *testing.T, o *Options) { o.Image = "*a" }, `image: "*a" is no image's name`},
+		{"an image that would end with a comment", func(_ *testing.T, o *Options) { o.Image = "a #b" }, `image: "a #b" is no image's name`},
+		{"a pipe as the configuration", func(t *testing.T, o *Options) {
+			o.ConfigFile += ".pipe"
+			if err := syscall.Mkfifo(o.ConfigFile, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "read configuration: "},
 		{"a flag of another target", func(_ *testing.T, o *Options) { o.TalosVersion = "1.13" }, "target kubeadm has no --talos-version"},
 		{"an invalid configuration", func(t *testing.T, o *Options) { writeFile(t, o.ConfigFile, "kind: Pod\n") }, `my.yaml:1`},
 		{"no configuration", func(_ *testing.T, o *Options) { o.ConfigFile += "s" }, "read configuration: open"},
@@ -336,6 +361,30 @@ func filesBelow(t *testing.T, dir string) []string {
 	return files
 }
 
+func TestEveryTargetThatRunsAnImageRunsTheOneThatIsGiven(t *testing.T) {
+	for target, file := range map[string]string{
+		"talos":      "talos-patch.yaml",
+		"kubeadm":    manifest,
+		"kind":       manifest,
+		"rke2":       "node/var/lib/rancher/rke2/agent/pod-manifests/tokenreview-webhook.yaml",
+		"k3s":        "node/var/lib/rancher/k3s/agent/pod-manifests/tokenreview-webhook.yaml",
+		"kubernetes": "kubernetes/base/deployment.yaml",
+	} {
+		options := operator(t)
+		options.Target, options.Image = target, "registry.example.com/a/webhook:v1.2.3"
+		switch target {
+		case "talos":
+			options.TalosVersion = "1.13"
+		case "kubernetes":
+			options.ClusterIP = "10.96.0.43"
+		}
+		mustWrite(t, options)
+		if content := string(readFile(t, filepath.Join(options.Dir, file))); !strings.Contains(content, "image: \""+options.Image+"\"\n") {
+			t.Errorf("%s has no such image:\n%s", target, content)
+		}
+	}
+}
+
 func TestTheImageIsThatOfThisVersion(t *testing.T) {
 	for version, want := range map[string]string{
 		"v1.2.3":                         "localhost/tokenreview-webhook:v1.2.3",
@@ -346,7 +395,7 @@ func TestTheImageIsThatOfThisVersion(t *testing.T) {
 		options := operator(t)
 		options.Version = version
 		mustWrite(t, options)
-		if pod := string(readFile(t, filepath.Join(options.Dir, manifest))); !strings.Contains(pod, "image: "+want+"\n") {
+		if pod := string(readFile(t, filepath.Join(options.Dir, manifest))); !strings.Contains(pod, "image: \""+want+"\"\n") {
 			t.Errorf("version %s: no image %s in\n%s", version, want, pod)
 		}
 	}

@@ -63,13 +63,9 @@ func duration(d time.Duration) string {
 	return s
 }
 
-// readConfig reads the configuration and the files that it names. Those are named by
+// readConfig returns the configuration and the files that it names. Those are named by
 // where they will be, and are read at the same place relative to the configuration.
-func readConfig(name string, loaded *config.Config) ([]File, error) {
-	content, err := regularfile.Read(name, config.MaxFileSize)
-	if err != nil {
-		return nil, err
-	}
+func readConfig(name string, content []byte, loaded *config.Config) ([]File, error) {
 	files := []File{{Name: filepath.Base(configFile), Content: content}}
 	var errs []error
 	seen := map[string]bool{files[0].Name: true}
