@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"bytes"
 	"flag"
 	"io/fs"
 	"os"
@@ -50,23 +51,29 @@ func exampleInputs(t *testing.T, options Options) inputs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	placeholder := func(label, what string) []byte {
-		return []byte("-----BEGIN " + label + "-----\n(" + what + ")\n-----END " + label + "-----\n")
-	}
 	return inputs{
 		Options: options,
 		config:  []File{{Name: "webhook.yaml", Content: config}},
 		serving: pair{
-			certificate: placeholder("CERTIFICATE", "pki/tls.crt"),
-			key:         placeholder("PRIVATE KEY", "pki/tls.key"),
+			certificate: standsFor("pki/tls.crt"),
+			key:         standsFor("pki/tls.key"),
 		},
 		caller: pair{
-			certificate: placeholder("CERTIFICATE", "pki/apiserver.crt"),
-			key:         placeholder("PRIVATE KEY", "pki/apiserver.key"),
+			certificate: standsFor("pki/apiserver.crt"),
+			key:         standsFor("pki/apiserver.key"),
 		},
-		ca:         placeholder("CERTIFICATE", "pki/ca.crt"),
-		kubeconfig: []byte("# (pki/webhook.kubeconfig)\napiVersion: v1\nkind: Config\n"),
+		ca:         standsFor("pki/ca.crt"),
+		kubeconfig: standsFor("pki/webhook.kubeconfig"),
 	}
+}
+
+// standsFor is in the place of a file that is not for showing. It does not look like one, so
+// that nobody who looks for secrets in here finds any.
+func standsFor(file string) []byte { return []byte("(what is in " + file + ")\n") }
+
+// shown are the files without those that are just one of the certificates or keys.
+func shown(files []File) []File {
+	return slices.DeleteFunc(files, func(f File) bool { return bytes.HasPrefix(f.Content, []byte("(what is in ")) })
 }
 
 func TestTheExamplesInManifestsAreWhatIsWritten(t *testing.T) {
@@ -86,7 +93,7 @@ func TestTheExamplesInManifestsAreWhatIsWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareFolder(t, filepath.Join(manifests, "bootstrap", example.folder), files)
+			compareFolder(t, filepath.Join(manifests, "bootstrap", example.folder), shown(files))
 		})
 	}
 	t.Run("static-pod.yaml", func(t *testing.T) {
