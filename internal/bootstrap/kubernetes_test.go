@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // inCluster is an operator who wants the webhook as pods.
@@ -120,5 +123,27 @@ func TestNodesGetNothingOfAWebhookInTheCluster(t *testing.T) {
 	}
 	if config := readFile(t, filepath.Join(options.Dir, "kubernetes/base/kustomization.yaml")); !bytes.Contains(config, []byte("\n  - config/keys.json\n")) {
 		t.Errorf("the file that the configuration names is not in the Secret:\n%s", config)
+	}
+}
+
+func TestPodsGoToControlPlaneNodesWhateverTheirLabelSays(t *testing.T) {
+	options := inCluster(t)
+	mustWrite(t, options)
+	var deployment appsv1.Deployment
+	if err := yaml.UnmarshalStrict(readFile(t, filepath.Join(options.Dir, "kubernetes/base/deployment.yaml")), &deployment); err != nil {
+		t.Fatal(err)
+	}
+	pod := deployment.Spec.Template.Spec
+	if pod.NodeSelector != nil {
+		t.Errorf("got the node selector %v: RKE2 and K3s label nodes with \"true\", kubeadm with nothing", pod.NodeSelector)
+	}
+	want := &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+		{Key: "node-role.kubernetes.io/control-plane", Operator: corev1.NodeSelectorOpExists},
+	}}}}
+	if pod.Affinity == nil || pod.Affinity.NodeAffinity == nil {
+		t.Fatal("nothing says which nodes")
+	}
+	if diff := cmp.Diff(want, pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution); diff != "" {
+		t.Error(diff)
 	}
 }
