@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // The key set is that of nobody: it has no keys.
@@ -413,5 +415,21 @@ func TestCommandsThatAreToBeCopiedHaveTheFolderAsOneWord(t *testing.T) {
 		if have := shellWord(word); have != want {
 			t.Errorf("%s: got %s, want %s", word, have, want)
 		}
+	}
+}
+
+// kubelet's shutdown manager reads the number alone, and nobody but the manifest gives it to a
+// static pod (kubernetes/kubernetes#113940).
+func TestKubeletEndsTheStaticPodWithTheCriticalOnes(t *testing.T) {
+	options := operator(t)
+	options.Target = "kubeadm"
+	mustWrite(t, options)
+	var pod corev1.Pod
+	if err := yaml.UnmarshalStrict(readFile(t, filepath.Join(options.Dir, "node/etc/kubernetes/manifests/tokenreview-webhook.yaml")), &pod); err != nil {
+		t.Fatal(err)
+	}
+	// SystemCriticalPriority + 1000, which is what the class has.
+	if got := pod.Spec.Priority; got == nil || *got != 2000001000 || pod.Spec.PriorityClassName != "system-node-critical" {
+		t.Errorf("got the priority %v of class %q", got, pod.Spec.PriorityClassName)
 	}
 }
