@@ -433,3 +433,15 @@ func TestKubeletEndsTheStaticPodWithTheCriticalOnes(t *testing.T) {
 		t.Errorf("got the priority %v of class %q", got, pod.Spec.PriorityClassName)
 	}
 }
+
+// What is being written is not below node, where the next run would refuse what is left of
+// it. There it had a name that is longer than the file's, which then was too long.
+func TestAFileIsNotWrittenWhereNodesGetIt(t *testing.T) {
+	options := operator(t)
+	name := strings.Repeat("k", 250) + ".json"
+	configure(t, options, "/etc/tokenreview-webhook/config/"+name, "-")
+	writeFile(t, filepath.Join(filepath.Dir(options.ConfigFile), name), `{"keys":[]}`)
+	mustWrite(t, options)
+	writeFile(t, filepath.Join(options.Dir, ".bootstrap-1"), "left by a run that was killed")
+	mustWrite(t, options)
+}

@@ -144,7 +144,9 @@ func (t tree) writeFile(file File) (action string, err error) {
 			return "kept", nil
 		}
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	// Not beside the file: left behind by somebody who pulls the plug, it would be in the way
+	// of the next run, or be copied to the nodes.
+	temp, err := os.CreateTemp(string(t), ".bootstrap-*")
 	if err != nil {
 		return "", err
 	}
