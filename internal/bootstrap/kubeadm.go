@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
+	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 
 	"tokenreview.dev/webhook/internal/regularfile"
@@ -68,8 +70,8 @@ func (in inputs) kubeadmConfiguration() ([]byte, error) {
 // completeKubeadm adds to a ClusterConfiguration what kube-apiserver needs, in the place
 // of what was added before. Everything else stays as it is.
 func (in inputs) completeKubeadm(existing []byte) ([]byte, error) {
-	if bytes.Contains(existing, []byte("\n---")) {
-		return nil, errors.New("expected the ClusterConfiguration alone, as the ConfigMap kubeadm-config has it, and there are more documents")
+	if err := checkOneDocument(existing); err != nil {
+		return nil, err
 	}
 	var config map[string]any
 	if err := yaml.UnmarshalStrict(existing, &config); err != nil {
@@ -98,6 +100,38 @@ func (in inputs) completeKubeadm(existing []byte) ([]byte, error) {
 	return yaml.Marshal(config)
 }
 
+// checkOneDocument refuses more than one, of which the others would be lost, and aliases:
+// kubeadm writes none, and few bytes with them can be gigabytes when written out.
+func checkOneDocument(text []byte) error {
+	decoder := yamlv3.NewDecoder(bytes.NewReader(text))
+	var first, second yamlv3.Node
+	switch err := decoder.Decode(&first); {
+	case errors.Is(err, io.EOF):
+		return nil // what is missing is said elsewhere
+	case err != nil:
+		return err
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return errors.New("expected the ClusterConfiguration alone, as the ConfigMap kubeadm-config has it, and there are more documents")
+	}
+	if alias := findAlias(&first); alias != nil {
+		return fmt.Errorf("line %d: expected a ClusterConfiguration as the ConfigMap kubeadm-config has it, without aliases: write out *%s", alias.Line, alias.Value)
+	}
+	return nil
+}
+
+func findAlias(node *yamlv3.Node) *yamlv3.Node {
+	if node.Kind == yamlv3.AliasNode {
+		return node
+	}
+	for _, child := range node.Content {
+		if alias := findAlias(child); alias != nil {
+			return alias
+		}
+	}
+	return nil
+}
+
 // child returns the object at a key, made if it is missing.
 func child(parent map[string]any, key string) (map[string]any, error) {
 	switch value := parent[key].(type) {
@@ -114,9 +148,9 @@ func child(parent map[string]any, key string) (map[string]any, error) {
 
 // replaceNamed appends objects to a list, without those that go by one of their names.
 func replaceNamed(list any, additions []any) ([]any, error) {
-	names := map[any]bool{}
+	names := map[string]bool{}
 	for _, addition := range additions {
-		names[addition.(map[string]any)["name"]] = true
+		names[addition.(map[string]any)["name"].(string)] = true
 	}
 	var result []any
 	switch list := list.(type) {
@@ -124,10 +158,11 @@ func replaceNamed(list any, additions []any) ([]any, error) {
 	case []any:
 		for _, item := range list {
 			object, ok := item.(map[string]any)
-			if !ok {
+			name, named := object["name"].(string)
+			if !ok || !named {
 				return nil, errors.New("expected a list of objects with names")
 			}
-			if !names[object["name"]] {
+			if !names[name] {
 				result = append(result, object)
 			}
 		}

@@ -63,6 +63,9 @@ func TestWhatIsNoClusterConfigurationIsNotCompleted(t *testing.T) {
 		{"an API server that is no object", head + "apiServer: [1]\n", "apiServer: expected an object"},
 		{"arguments as an object", head + "apiServer: {extraArgs: {v: \"4\"}}\n", "apiServer.extraArgs: expected a list"},
 		{"volumes that are no objects", head + "apiServer: {extraVolumes: [1]}\n", "apiServer.extraVolumes: expected a list of objects with names"},
+		{"an argument whose name is an object", head + "apiServer: {extraArgs: [{name: {a: b}, value: c}]}\n", "apiServer.extraArgs: expected a list of objects with names"},
+		{"two documents with the other mark", head + "...\nkind: InitConfiguration\n", "and there are more documents"},
+		{"much in few bytes", head + "a: &a [" + strings.Repeat("x,", 100) + "]\nb: [*a, *a]\n", "line 4: expected a ClusterConfiguration as the ConfigMap kubeadm-config has it, without aliases: write out *a"},
 		{"nothing", "", "got <nil> of <nil>"},
 		{"a field twice", head + "a: 1\na: 2\n", `key "a" already set`},
 	} {
