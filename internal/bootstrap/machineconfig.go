@@ -78,7 +78,8 @@ func readMachineConfig(text []byte) (machineConfig, error) {
 			// Its text quotes values.
 			return config, errors.New("is no machine configuration: a part of it has the wrong type")
 		case err != nil:
-			return config, err
+			// So does that of a value that its tag does not fit, or of an alias of nothing.
+			return config, errors.New("is no machine configuration: it is not valid YAML")
 		}
 	}
 }

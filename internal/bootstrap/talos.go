@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -172,11 +171,9 @@ func yamlText(text []byte, spaces int) string {
 	s := string(text)
 	if spaces == 0 || s == "" || !strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\n\n") || strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\n") ||
 		strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			return `""` // a string can always be written
-		}
-		return string(quoted)
+		// All that Go escapes YAML has, too, and what is left YAML can read. JSON leaves
+		// control characters behind that YAML refuses or takes for a line's end.
+		return strconv.Quote(s)
 	}
 	var out strings.Builder
 	out.WriteString("|")

@@ -130,6 +130,8 @@ func TestTalosMakesEveryFileAsItIsHere(t *testing.T) {
 		{"1.13", "{\"keys\":\r\n[]}\r\n"},
 		{"1.15", "\n  {\"keys\":\t[\n\n]}\r\n\n"},
 		{"1.13", "{\n\n  \"keys\": [] }\n"},
+		{"1.13", "{\"keys\":[],\"a\":\"\u0085\u0080\x7f\ufeff\u2028\U000e0001\"}\n"},
+		{"1.15", "\ufeff{\"keys\":[],\"a\":\"\x7f\"}"},
 	} {
 		t.Run(test.version+" "+test.keys, func(t *testing.T) {
 			options := talosOperator(t, test.version)
@@ -257,6 +259,8 @@ func TestWhatTalosCannotDoIsSaid(t *testing.T) {
 		{"Talos' own document already", "1.15", machineConfig("asks-already-1.15.yaml"), "has kube-apiserver ask a webhook already"},
 		{"no machine configuration", "1.13", func(o *Options) { o.MachineConfig = o.ConfigFile }, "my.yaml: is no machine configuration: it has no .machine.type"},
 		{"a machine configuration with a part of another type", "1.13", machineConfig("wrong-type.yaml"), "wrong-type.yaml: is no machine configuration: a part of it has the wrong type"},
+		{"a machine configuration with a wrong tag", "1.13", machineConfig("wrong-tag.yaml"), "wrong-tag.yaml: is no machine configuration: it is not valid YAML"},
+		{"a machine configuration with an alias of nothing", "1.13", machineConfig("no-anchor.yaml"), "no-anchor.yaml: is no machine configuration: it is not valid YAML"},
 		{"no file", "1.13", machineConfig("none.yaml"), "machine-config: open testdata/machineconfig/none.yaml: no such file"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
