@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"tokenreview.dev/webhook/internal/certs"
@@ -72,12 +73,17 @@ func (in inputs) kubernetesFiles() ([]File, error) {
 		files = append(files, File{Name: kubernetesDir + "/" + name, Mode: mode, Content: content})
 	}
 	var errs []error
+	size := 0
 	for _, file := range in.config {
+		size += len(file.Content)
 		// What becomes a key of a Secret, which has no folders.
 		if len(validation.IsConfigMapKey(file.Name)) > 0 {
 			errs = append(errs, fmt.Errorf("%s/%s: a Secret cannot hold a file of this name: letters, digits, '-', '_' and '.' are possible, and no folders", configDir, file.Name))
 		}
 		add("base/config/"+file.Name, permPrivate, file.Content)
+	}
+	if size > corev1.MaxSecretSize {
+		errs = append(errs, fmt.Errorf("the configuration and the files that it names are %d bytes, and a Secret holds %d", size, corev1.MaxSecretSize))
 	}
 	for _, manifest := range []struct{ name, template string }{
 		{"base/kustomization.yaml", "base-kustomization.yaml"},

@@ -53,6 +53,12 @@ func TestWhatCannotRunInTheClusterIsSaid(t *testing.T) {
 			},
 			"/etc/tokenreview-webhook/config/more/keys.json: a Secret cannot hold a file of this name",
 		},
+		{
+			"more than a Secret holds", func(t *testing.T, o *Options) {
+				writeFile(t, filepath.Join(filepath.Dir(o.ConfigFile), "keys.json"), `{"keys":[]}`+strings.Repeat(" ", 1<<20))
+			},
+			"bytes, and a Secret holds 1048576",
+		},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			options := inCluster(t)
