@@ -319,6 +319,26 @@ func TestWhatIsWrongIsSaidAndNothingIsWritten(t *testing.T) {
 			"pki/tls.key: is not a regular file: remove it",
 		},
 		{
+			"a file in the place of a folder",
+			func(t *testing.T, o *Options) {
+				o.Target, o.Image, o.ClusterIP = "kubernetes", "registry.example.com/webhook:v1", "10.96.0.43"
+				writeFile(t, filepath.Join(o.Dir, "kubernetes"), "")
+			},
+			"kubernetes: is not a folder: remove it",
+		},
+		{
+			"a link in the place of a folder", func(t *testing.T, o *Options) {
+				o.Target, o.Image, o.ClusterIP = "kubernetes", "registry.example.com/webhook:v1", "10.96.0.43"
+				if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(t.TempDir(), filepath.Join(o.Dir, "kubernetes")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"kubernetes: is not a folder: remove it",
+		},
+		{
 			"a folder that everyone can write", func(t *testing.T, o *Options) {
 				if err := os.Mkdir(o.Dir, 0o700); err != nil {
 					t.Fatal(err)

@@ -76,6 +76,12 @@ func (t tree) check(files []File) error {
 		if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 			return fmt.Errorf("%s: is not a regular file: remove it", path)
 		}
+		// Through a link the file would be outside of the tree.
+		for dir := filepath.Dir(path); dir != t.path(""); dir = filepath.Dir(dir) {
+			if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+				return fmt.Errorf("%s: is not a folder: remove it", dir)
+			}
+		}
 	}
 	var others []string
 	err := filepath.WalkDir(t.path(nodeDir), func(path string, entry fs.DirEntry, err error) error {
