@@ -465,3 +465,20 @@ func TestAFileIsNotWrittenWhereNodesGetIt(t *testing.T) {
 	writeFile(t, filepath.Join(options.Dir, ".bootstrap-1"), "left by a run that was killed")
 	mustWrite(t, options)
 }
+
+func TestWhatToDoNextNamesAFolderWithSpacesAsOneWord(t *testing.T) {
+	for _, example := range examples {
+		t.Run(example.folder, func(t *testing.T) {
+			options := example.options
+			options.Dir = "/tmp/my cluster"
+			target, err := options.target()
+			if err != nil {
+				t.Fatal(err)
+			}
+			next := target.next(exampleInputs(t, options))
+			if rest := strings.ReplaceAll(next, "'/tmp/my cluster", ""); rest == next || strings.Contains(rest, "/tmp/my cluster") {
+				t.Errorf("not quoted in:\n%s", next)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,6 +108,20 @@ func TestTheServiceIsWhatTheCertificateIsFor(t *testing.T) {
 			if have := string(read(name)); !strings.Contains(have, want) {
 				t.Errorf("%s: no %q in\n%s", name, want, have)
 			}
+		}
+	}
+}
+
+func TestWhatIsSecretInTheKustomizationsIsTheOperatorsAlone(t *testing.T) {
+	options := inCluster(t)
+	mustWrite(t, options)
+	for _, name := range []string{"pki/tls.key", "base/config/webhook.yaml", "base/config/keys.json"} {
+		info, err := os.Stat(filepath.Join(options.Dir, kubernetesDir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if perm := info.Mode().Perm(); perm != 0o600 {
+			t.Errorf("%s: mode %04o", name, perm)
 		}
 	}
 }
