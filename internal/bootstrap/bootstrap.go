@@ -101,7 +101,7 @@ func (o *Options) target() (Target, error) {
 }
 
 // imageName is a reference to an image, with registry, tag and digest or without.
-var imageName = regexp.MustCompile(`^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
+var imageName = regexp.MustCompile(`^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 
 func (o *Options) validate(target Target) error {
 	var errs []error
@@ -186,7 +186,8 @@ func Write(options Options) (*Report, error) {
 	}
 	wanted := certs.DefaultOptions(filepath.Join(options.Dir, "pki"))
 	wanted.Renew, wanted.Now = options.Renew, options.Now
-	wanted.EmbedCerts = !target.node && !target.apiServer
+	// Files beside it, for a kubeconfig that need not change with them.
+	wanted.EmbedCerts = false
 	if target.certs != nil {
 		target.certs(options, &wanted)
 	}
@@ -237,8 +238,8 @@ func (in inputs) files(target Target) ([]File, error) {
 	return files, nil
 }
 
-// imageTag is what `make image` makes of a version, in which an image's name has fewer
-// characters.
+// imageTag is a version as an image's tag, which knows fewer characters. What `make image`
+// calls a version, by git, has no others.
 func imageTag(version string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
