@@ -31,7 +31,7 @@ FUZZ_PACKAGES = $(shell grep -rl --include='*_test.go' '^func Fuzz' cmd internal
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build image image-context image-certificates podman run test test-unit monitoring fuzz-briefly fuzz e2e chaos lint vulncheck fmt clean golangci-lint
+.PHONY: help build image image-context image-certificates podman run test test-unit monitoring fuzz-briefly fuzz e2e chaos bench lint vulncheck fmt clean golangci-lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,6 +125,13 @@ chaos: ## Break issuers, files and the webhook under load, each fault for DURATI
 	@echo '==> Breaking things under load, for $(DURATION) each: some minutes'
 	cd e2e && go test -v -count=1 -timeout=2h ./chaos -duration=$(DURATION) -pace=10ms \
 		$(if $(filter-out 0,$(REPORT)),-report='$(CURDIR)/docs/reliability.md')
+
+# Its exit code is 1 if what must be reached is not, and the report is written all the same.
+bench: build ## Measure how fast it is, beside the signature, kube-apiserver's authenticator and an idle server. Writes docs/performance.md
+	@echo '==> Building bin/bench'
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./bench
+	@echo '==> Measuring: some ten minutes, in which the machine should do nothing else'
+	@bin/bench -webhook bin/webhook -out docs/performance.md
 
 lint: golangci-lint ## Check formatting, vet, lint, that every go.mod is tidy, and known vulnerabilities if their database can be reached
 	@echo '==> gofmt'

@@ -23,6 +23,7 @@ const needs = "*Needs"
 var otherPages = map[string]string{
 	"audit.md":       "e2e/auditquestions_test.go runs its queries",
 	"monitoring.md":  "what it shows is for Prometheus",
+	"performance.md": "make bench",
 	"reliability.md": "make chaos",
 	"runbook.md":     "its commands ask a webhook that serves a cluster",
 }

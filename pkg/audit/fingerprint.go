@@ -1,14 +1,10 @@
 package audit
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
-	"sync"
 
+	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/internal/regularfile"
 )
 
@@ -36,24 +32,7 @@ func readKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// fingerprints makes fingerprints with one key. It is safe for concurrent use.
-type fingerprints struct{ pool sync.Pool }
-
-// newFingerprints returns fingerprints with a key, one of its own if that is nil.
-func newFingerprints(key []byte) *fingerprints {
-	if key == nil {
-		key = make([]byte, sha256.Size)
-		_, _ = rand.Read(key) // never fails
-	}
-	return &fingerprints{pool: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
-}
-
-func (f *fingerprints) of(token string) (fingerprint Fingerprint) {
-	mac := f.pool.Get().(hash.Hash)
-	defer f.pool.Put(mac)
-	mac.Reset()
-	_, _ = mac.Write([]byte(token)) // never fails
-	var sum [sha256.Size]byte
-	copy(fingerprint[:], mac.Sum(sum[:0]))
-	return fingerprint
+func fingerprint(hash *keyedhash.Hash, token string) Fingerprint {
+	sum := hash.Text(token)
+	return Fingerprint(sum[:len(Fingerprint{})])
 }

@@ -27,10 +27,13 @@ func TestFingerprintsTellTokensApartAndDependOnTheKey(t *testing.T) {
 	}
 	for _, l := range []*logged{one, another} {
 		l.use(t, audit.Config{FingerprintKeyFile: key})
-		mac := hmac.New(sha256.New, []byte(strings.Repeat("k", 32)))
-		mac.Write([]byte("token"))
-		if got, want := l.Fingerprint("token").String(), hex.EncodeToString(mac.Sum(nil)[:16]); got != want {
-			t.Errorf("got %s, want half of the HMAC, %s", got, want)
+		for _, length := range []int{0, 5, 1023, 1024, 1025, 2048, 5000} {
+			token := strings.Repeat("token", 1000)[:length]
+			mac := hmac.New(sha256.New, []byte(strings.Repeat("k", 32)))
+			mac.Write([]byte(token))
+			if got, want := l.Fingerprint(token).String(), hex.EncodeToString(mac.Sum(nil)[:16]); got != want {
+				t.Errorf("%d bytes: got %s, want half of the HMAC, %s", length, got, want)
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -384,4 +385,46 @@ func TestAFileThatCannotBeWrittenIsToldOfBeforeThereIsALine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// counted is a sink that counts how often it is written to.
+type counted struct {
+	bytes.Buffer
+	times int
+}
+
+func (c *counted) Write(data []byte) (int, error) {
+	c.times++
+	return c.Buffer.Write(data)
+}
+
+func TestLinesThatComeSoonAfterOneAnotherAreWrittenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &counted{}
+		l := start(t, sink)
+		l.Write(accepted("first"), v1alpha1.AuditAll)
+		synctest.Wait()
+		if sink.times != 1 {
+			t.Errorf("expected the first line to be written at once, got %d writes", sink.times)
+		}
+		for n := range 100 {
+			l.Write(accepted(strconv.Itoa(n)), v1alpha1.AuditAll)
+		}
+		time.Sleep(10 * time.Millisecond) // of the bubble's clock
+		synctest.Wait()
+		if got := len(ids(t, sink.Bytes())); got != 101 || sink.times != 2 {
+			t.Errorf("expected 101 lines in two writes within milliseconds, got %d in %d", got, sink.times)
+		}
+		l.Write(accepted("next to last"), v1alpha1.AuditAll)
+		synctest.Wait()
+		l.Write(accepted("last"), v1alpha1.AuditAll)
+		begun := time.Now()
+		l.close(t)
+		if waited := time.Since(begun); waited != 0 {
+			t.Errorf("the end waits %s for nothing", waited)
+		}
+		if got := len(ids(t, sink.Bytes())); got != 103 {
+			t.Errorf("got %d lines", got)
+		}
+	})
 }

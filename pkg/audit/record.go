@@ -3,9 +3,9 @@ package audit
 import (
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"tokenreview.dev/webhook/internal/jsonobject"
 	"tokenreview.dev/webhook/pkg/reason"
 )
 
@@ -48,7 +48,8 @@ type Record struct {
 	Groups   []string `json:"groups,omitempty"`
 	// Fingerprint tells tokens apart without telling anything of them.
 	Fingerprint Fingerprint `json:"fingerprint"`
-	// Cached is whether an earlier decision about the same token was used again.
+	// Cached is whether a decision that was made for another request about the same token
+	// was used again.
 	Cached bool `json:"cached"`
 	// Duration is how long it took to decide, in seconds.
 	Duration float64 `json:"duration"`
@@ -71,11 +72,44 @@ type Caller struct {
 // refused reports whether nobody was let in.
 func (r *Record) refused() bool { return r.Reason != reason.Allowed }
 
-// line is the record as JSON, with a line feed at its end.
-func (r *Record) line() ([]byte, error) {
-	data, err := json.Marshal(r, json.Deterministic(true))
-	if err != nil {
-		return nil, err
+// appendLine appends the record as JSON, with a line feed at its end. It writes what
+// json.Marshal would.
+func (r *Record) appendLine(line []byte) ([]byte, error) {
+	w := jsonobject.New(line)
+	w.Text("schema", r.Schema)
+	w.Time("time", r.Time)
+	w.Text("requestID", r.RequestID)
+	w.Text("endpoint", r.Endpoint)
+	w.Begin("caller")
+	w.OptionalText("commonName", r.Caller.CommonName)
+	w.OptionalTexts("organizations", r.Caller.Organizations)
+	w.OptionalTexts("uris", r.Caller.URIs)
+	w.Text("address", r.Caller.Address)
+	w.Finish()
+	w.OptionalText("issuer", r.Issuer)
+	w.Bool("proven", r.Proven)
+	w.Text("reason", r.Reason)
+	w.OptionalText("message", r.Message)
+	w.OptionalText("wouldRefuse", r.WouldRefuse)
+	w.OptionalText("wouldRefuseMessage", r.WouldRefuseMessage)
+	w.OptionalText("jti", r.JTI)
+	w.OptionalText("sub", r.Subject)
+	if len(r.Claims) > 0 {
+		w.Begin("claims")
+		for _, name := range jsonobject.Names(r.Claims) {
+			w.Value(name, r.Claims[name])
+		}
+		w.Finish()
 	}
-	return append(data, '\n'), nil
+	w.OptionalText("username", r.Username)
+	w.OptionalText("uid", r.UID)
+	w.OptionalTexts("groups", r.Groups)
+	w.Text("fingerprint", r.Fingerprint.String())
+	w.Bool("cached", r.Cached)
+	w.Number("duration", r.Duration)
+	if r.Omitted != 0 {
+		w.Number("omitted", float64(r.Omitted))
+	}
+	line, err := w.End()
+	return append(line, '\n'), err
 }

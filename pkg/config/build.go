@@ -44,6 +44,12 @@ func (c *Config) Build(previous *tokenreview.Rules, options Options) (*tokenrevi
 			MaxRequestsInFlight: *c.Webhook.Limits.MaxRequestsInFlight,
 			MaxConnections:      *c.Webhook.Limits.MaxConnections,
 		},
+		Decisions: tokenreview.DecisionCache{
+			AllowedTTL: c.Webhook.DecisionCache.AllowedTTL.Duration,
+			RefusedTTL: c.Webhook.DecisionCache.RefusedTTL.Duration,
+			MaxEntries: *c.Webhook.DecisionCache.MaxEntries,
+		},
+		Now: options.Now,
 		Permissions: tokenreview.Permissions{
 			Authenticate: callerRules(c.Webhook.Callers.Authenticate),
 			TokenReview:  callerRules(c.Webhook.Callers.TokenReview),

@@ -238,18 +238,35 @@ spec:
 	}
 }
 
-func TestLimitsAreThoseOfTheFile(t *testing.T) {
-	const file = `apiVersion: apiserver.config.k8s.io/v1
+const oneIssuer = `apiVersion: apiserver.config.k8s.io/v1
 kind: AuthenticationConfiguration
 jwt:
 - {issuer: {url: "https://a.example", audiences: [a]}, claimMappings: {username: {claim: sub, prefix: "a:"}}}
 `
+
+func TestLimitsAreThoseOfTheFile(t *testing.T) {
 	for text, limits := range map[string]tokenreview.Limits{
-		file: tokenreview.DefaultLimits(),
-		file + "---\napiVersion: tokenreview.dev/v1alpha1\nkind: WebhookConfiguration\nspec: {limits: {maxRequestsInFlight: 7, maxConnections: 9}}\n": {MaxRequestsInFlight: 7, MaxConnections: 9},
+		oneIssuer: tokenreview.DefaultLimits(),
+		oneIssuer + "---\napiVersion: tokenreview.dev/v1alpha1\nkind: WebhookConfiguration\nspec: {limits: {maxRequestsInFlight: 7, maxConnections: 9}}\n": {MaxRequestsInFlight: 7, MaxConnections: 9},
 	} {
 		if got := buildRules(t, nil, Options{}, text).Limits; got != limits {
 			t.Errorf("expected %+v, got %+v", limits, got)
+		}
+	}
+}
+
+func TestDecisionsAreRememberedAsTheFileSays(t *testing.T) {
+	clock := time.Unix(1_800_000_000, 0)
+	for text, decisions := range map[string]tokenreview.DecisionCache{
+		oneIssuer: {AllowedTTL: 10 * time.Second, RefusedTTL: 5 * time.Second, MaxEntries: 10_000},
+		oneIssuer + "---\napiVersion: tokenreview.dev/v1alpha1\nkind: WebhookConfiguration\nspec: {decisionCache: {allowedTTL: 1m, refusedTTL: 0s, maxEntries: 7}}\n": {AllowedTTL: time.Minute, MaxEntries: 7},
+	} {
+		rules := buildRules(t, nil, Options{Options: issuers.Options{Now: func() time.Time { return clock }}}, text)
+		if rules.Decisions != decisions {
+			t.Errorf("expected %+v, got %+v", decisions, rules.Decisions)
+		}
+		if !rules.Now().Equal(clock) {
+			t.Error("expected them to grow old by the clock of the keys")
 		}
 	}
 }

@@ -27,6 +27,10 @@ func setWebhookDefaults(spec *v1alpha1.WebhookConfigurationSpec) {
 	defaults := tokenreview.DefaultLimits()
 	setDefaultPointer(&spec.Limits.MaxRequestsInFlight, defaults.MaxRequestsInFlight)
 	setDefaultPointer(&spec.Limits.MaxConnections, defaults.MaxConnections)
+	decisions := tokenreview.DefaultDecisionCache()
+	setDefaultPointer(&spec.DecisionCache.AllowedTTL, metav1.Duration{Duration: decisions.AllowedTTL})
+	setDefaultPointer(&spec.DecisionCache.RefusedTTL, metav1.Duration{Duration: decisions.RefusedTTL})
+	setDefaultPointer(&spec.DecisionCache.MaxEntries, decisions.MaxEntries)
 	if spec.Callers.TokenReview == nil {
 		spec.Callers.TokenReview = []v1alpha1.Caller{{Organization: v1alpha1.AuditorsOrganization}}
 	}

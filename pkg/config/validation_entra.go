@@ -46,7 +46,7 @@ func validateGraph(graph *v1alpha1.Graph, path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, validateAbsolute(graph.ClientSecretFile, path.Child("clientSecretFile"))...)
 	errs = append(errs, validateAbsolute(graph.ClientAssertionFile, path.Child("clientAssertionFile"))...)
-	errs = append(errs, validateCacheTTL(graph.CacheTTL, path.Child("cacheTTL"))...)
+	errs = append(errs, validateTTL(graph.CacheTTL, maxCacheTTL, path.Child("cacheTTL"))...)
 	return append(errs, validateEnum(graph.OnFailure, path.Child("onFailure"), v1alpha1.GraphFailureDeny, v1alpha1.GraphFailureOmitGroups)...)
 }
 

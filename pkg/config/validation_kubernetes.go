@@ -51,7 +51,7 @@ func validateKubernetes(kubernetes *v1alpha1.Kubernetes, reserved v1alpha1.Reser
 			errs = append(errs, field.Forbidden(path.Child(setting.name), "only liveness TokenReview uses it: set that, or remove this"))
 		}
 	}
-	errs = append(errs, validateCacheTTL(kubernetes.LivenessCacheTTL, path.Child("livenessCacheTTL"))...)
+	errs = append(errs, validateTTL(kubernetes.LivenessCacheTTL, maxCacheTTL, path.Child("livenessCacheTTL"))...)
 	return append(errs, validateEnum(kubernetes.LivenessOnFailure, path.Child("livenessOnFailure"), v1alpha1.LivenessFailureDeny, v1alpha1.LivenessFailureSignature)...)
 }
 

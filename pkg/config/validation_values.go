@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"tokenreview.dev/webhook/pkg/entra"
@@ -97,12 +99,14 @@ func validatePositive(duration *metav1.Duration, path *field.Path) field.ErrorLi
 // changed there goes unseen for that long.
 const maxCacheTTL = time.Hour
 
-// validateCacheTTL wants a duration from zero, which is no cache, to an hour.
-func validateCacheTTL(duration *metav1.Duration, path *field.Path) field.ErrorList {
-	if duration == nil || duration.Duration >= 0 && duration.Duration <= maxCacheTTL {
+// validateTTL wants a duration from zero, which is no cache, to longest; nil is the
+// default.
+func validateTTL(ttl *metav1.Duration, longest time.Duration, path *field.Path) field.ErrorList {
+	if ttl == nil || ttl.Duration >= 0 && ttl.Duration <= longest {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, duration.Duration.String(), "must be from 0s, which remembers nothing, to 1h: what changes there meanwhile goes unseen")}
+	return field.ErrorList{field.Invalid(path, ttl.Duration.String(), fmt.Sprintf(
+		"must be from 0s, which remembers nothing, to %s: what changes meanwhile goes unseen", duration.HumanDuration(longest)))}
 }
 
 // validateAbsolute wants an absolute path: the file's folder and the webhook's

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -23,6 +24,7 @@ func validateWebhook(webhook *v1alpha1.WebhookConfiguration) field.ErrorList {
 	errs = append(errs, validateCallers(spec.Callers.TokenReview, path.Child("callers", "tokenreview"))...)
 	errs = append(errs, validateCount(spec.Limits.MaxRequestsInFlight, 1, path.Child("limits", "maxRequestsInFlight"))...)
 	errs = append(errs, validateCount(spec.Limits.MaxConnections, 1, path.Child("limits", "maxConnections"))...)
+	errs = append(errs, validateDecisionCache(&spec.DecisionCache, path.Child("decisionCache"))...)
 	return append(errs, validateAudit(&spec.Audit, path.Child("audit"))...)
 }
 
@@ -35,6 +37,19 @@ func validateCount(count *int, least int, path *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, *count, fmt.Sprintf("must be from %d to %d", least, maxLimit))}
+}
+
+// What was decided may be wrong by now: a minute is long for who has mended what a
+// refusal was about, and ten are for who is to be kept out.
+const (
+	maxAllowedTTL = 10 * time.Minute
+	maxRefusedTTL = time.Minute
+)
+
+func validateDecisionCache(decisions *v1alpha1.DecisionCache, path *field.Path) field.ErrorList {
+	errs := validateTTL(decisions.AllowedTTL, maxAllowedTTL, path.Child("allowedTTL"))
+	errs = append(errs, validateTTL(decisions.RefusedTTL, maxRefusedTTL, path.Child("refusedTTL"))...)
+	return append(errs, validateCount(decisions.MaxEntries, 0, path.Child("maxEntries"))...)
 }
 
 // validateCallers wants each caller described by something, once.

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,22 +16,27 @@ import (
 // compared exactly; a set that repeats one never comes to be. It is immutable
 // and safe for concurrent use.
 type Claims struct {
+	// text is the payload, and after it what is not spelled out there: names that have
+	// escapes in them, and claims that the token does not carry itself.
+	text    []byte
 	members []member
 }
 
-type member struct {
-	name  string
-	value jsontext.Value
-}
+// member is one claim. Without pointers, claims that somebody remembers cost the garbage
+// collector nothing.
+type member struct{ name, value part }
 
 // NewClaims returns the claims set that the JSON object payload spells. It proves
 // nothing: whoever calls it answers for where payload is from.
 func NewClaims(payload []byte) (*Claims, error) { return parseClaims(payload) }
 
 func parseClaims(payload []byte) (*Claims, error) {
-	claims := &Claims{members: make([]member, 0, 32)}
-	err := eachMember(payload, func(name string, value jsontext.Value) error {
-		claims.members = append(claims.members, member{name: name, value: value})
+	// Each claim but the first comes after a comma. Whoever sends many gets no room for
+	// them before they are seen to be some.
+	room := min(bytes.Count(payload, []byte{','})+1, 64)
+	claims := &Claims{text: slices.Clip(payload), members: make([]member, 0, room)}
+	err := eachMember(payload, func(name, value part) error {
+		claims.members = append(claims.members, member{claims.unquoted(name), value})
 		return nil
 	})
 	if err != nil {
@@ -40,11 +45,22 @@ func parseClaims(payload []byte) (*Claims, error) {
 	return claims, nil
 }
 
+// unquoted is where a name is without quotes and escapes.
+func (c *Claims) unquoted(name part) part {
+	quoted := name.of(c.text)
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return part{name.start + 1, name.end - 1}
+	}
+	start := len(c.text)
+	c.text, _ = jsontext.AppendUnquote(c.text, quoted) // It is known to be a JSON string.
+	return part{uint32(start), uint32(len(c.text))}
+}
+
 // Get returns the claim's JSON value and whether the set has the claim.
 func (c *Claims) Get(name string) (jsontext.Value, bool) {
-	for i := range c.members {
-		if c.members[i].name == name {
-			return c.members[i].value, true
+	for _, m := range c.members {
+		if string(m.name.of(c.text)) == name {
+			return m.value.of(c.text), true
 		}
 	}
 	return nil, false
@@ -56,11 +72,16 @@ func (c *Claims) Has(name string) bool {
 	return ok
 }
 
+// HasPrefix reports whether the set has a claim whose name begins with prefix.
+func (c *Claims) HasPrefix(prefix string) bool {
+	return slices.ContainsFunc(c.members, func(m member) bool { return bytes.HasPrefix(m.name.of(c.text), []byte(prefix)) })
+}
+
 // All yields each claim's name and JSON value in the order of the token.
 func (c *Claims) All() iter.Seq2[string, jsontext.Value] {
 	return func(yield func(string, jsontext.Value) bool) {
-		for i := range c.members {
-			if !yield(c.members[i].name, c.members[i].value) {
+		for _, m := range c.members {
+			if !yield(string(m.name.of(c.text)), m.value.of(c.text)) {
 				return
 			}
 		}
@@ -104,99 +125,24 @@ func (c *Claims) Bool(name string) (bool, error) {
 }
 
 // With returns the set with the claim given, in place of the one of that name if it
-// has one. value is not copied.
+// has one.
 func (c *Claims) With(name string, value jsontext.Value) *Claims {
-	members := make([]member, 0, len(c.members)+1)
+	with := &Claims{text: slices.Concat(c.text, []byte(name), value), members: make([]member, 0, len(c.members)+1)}
 	for _, m := range c.members {
-		if m.name != name {
-			members = append(members, m)
+		if string(m.name.of(c.text)) != name {
+			with.members = append(with.members, m)
 		}
 	}
-	return &Claims{members: append(members, member{name: name, value: value})}
-}
-
-// eachMember reads data as one JSON object in I-JSON form (RFC 7493): UTF-8, no
-// name twice, nothing after it. A value given to visit is a slice of data.
-func eachMember(data []byte, visit func(name string, value jsontext.Value) error) error {
-	if tooDeep(data) {
-		return fmt.Errorf("JSON nested more than %d deep", maxDepth)
-	}
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
-		return errors.New("not a JSON object")
-	}
-	for decoder.PeekKind() == '"' {
-		token, err := decoder.ReadToken()
-		if err != nil {
-			return jsonError(err)
-		}
-		name := token.String()
-		value, err := decoder.ReadValue()
-		if err != nil {
-			return jsonError(err)
-		}
-		// ReadValue lends its result until the next call; data stays.
-		end := decoder.InputOffset()
-		if err := visit(name, jsontext.Value(data[end-int64(len(value)):end:end])); err != nil {
-			return err
-		}
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return jsonError(err)
-	}
-	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("there is something after the JSON object")
-	}
-	return nil
-}
-
-// maxDepth is how deep a token's JSON may nest. Real claims stay below ten; each
-// level costs the decoder memory.
-const maxDepth = 64
-
-// tooDeep counts brackets outside of strings. It is exact for JSON, and of no
-// consequence for what is none.
-func tooDeep(data []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
-// jsonError names what is wrong with a JSON text without quoting it: it is part
-// of a token.
-func jsonError(err error) error {
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return errors.New("a name appears twice in a JSON object")
-	}
-	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
-		return fmt.Errorf("not a JSON object: error at byte %d", syntactic.ByteOffset)
-	}
-	return errors.New("not a JSON object")
+	start, end := uint32(len(c.text)), uint32(len(with.text))
+	between := start + uint32(len(name))
+	with.members = append(with.members, member{part{start, between}, part{between, end}})
+	return with
 }
 
 func decodeString(value jsontext.Value) (string, error) {
 	switch value.Kind() {
 	case '"':
-		if bytes.IndexByte(value, '\\') < 0 {
-			return string(value[1 : len(value)-1]), nil
-		}
-		text, err := jsontext.AppendUnquote(nil, value)
-		return string(text), err
+		return string(unquoted(value)), nil
 	case 'n':
 		return "", nil
 	default:

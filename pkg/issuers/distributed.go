@@ -32,33 +32,34 @@ type claimSource struct {
 
 // resolveGroups fetches the groups claim where the token says that it is kept
 // elsewhere. The answer must be a JWT by an issuer of this configuration for one
-// of the token issuer's audiences; upstream takes whatever issuer it names.
-func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims, t *trace.Trace) (*Claims, reason.Refusal, error) {
+// of the token issuer's audiences; upstream takes whatever issuer it names. asked is
+// whether it was to be fetched.
+func (s *Set) resolveGroups(ctx context.Context, issuer *Issuer, claims *Claims, t *trace.Trace) (_ *Claims, asked bool, _ reason.Refusal, _ error) {
 	if issuer.config.IgnoreClaimSources {
-		return claims, reason.Refusal{}, nil
+		return claims, false, reason.Refusal{}, nil
 	}
 	source, refusal := groupsSource(claims, issuer.config.GroupsClaim)
 	if !refusal.IsZero() {
 		t.Add("distributed claims", trace.Failed, refusal.Text)
-		return nil, refusal, nil
+		return nil, false, refusal, nil
 	}
 	if source.Endpoint == "" {
-		return claims, reason.Refusal{}, nil
+		return claims, false, reason.Refusal{}, nil
 	}
 	value, refusal, err := s.fetchClaim(ctx, issuer, source)
 	switch {
 	case err != nil:
 		t.Add("distributed claims", trace.Failed, err.Error())
-		return nil, reason.Refusal{}, err
+		return nil, true, reason.Refusal{}, err
 	case !refusal.IsZero():
 		t.Add("distributed claims", trace.Failed, refusal.Text)
-		return nil, refusal, nil
+		return nil, true, refusal, nil
 	}
 	if t.On() {
 		groups, _ := decodeStrings(value) // The mapping says what else it is.
 		t.Add("distributed claims", trace.Passed, fmt.Sprintf("the claim %q, which the token keeps elsewhere, is %s", issuer.config.GroupsClaim, quoteSome(groups)))
 	}
-	return claims.With(issuer.config.GroupsClaim, value), reason.Refusal{}, nil
+	return claims.With(issuer.config.GroupsClaim, value), true, reason.Refusal{}, nil
 }
 
 // groupsSource reads _claim_names and _claim_sources. Their form is checked in
@@ -70,15 +71,18 @@ func groupsSource(claims *Claims, groupsClaim string) (claimSource, reason.Refus
 	malformed := func(text string) (claimSource, reason.Refusal) {
 		return claimSource{}, reason.Refusal{Code: reason.TokenMalformed, Text: text}
 	}
-	var sources map[string]claimSource
 	rawSources, hasSources := claims.Get("_claim_sources")
+	rawNames, hasNames := claims.Get("_claim_names")
+	if !hasSources && !hasNames {
+		return claimSource{}, reason.Refusal{}
+	}
+	var sources map[string]claimSource
 	if hasSources {
 		if err := json.Unmarshal(rawSources, &sources); err != nil {
 			return malformed("_claim_sources: expected an object of claim sources")
 		}
 	}
-	rawNames, ok := claims.Get("_claim_names")
-	if !ok {
+	if !hasNames {
 		return claimSource{}, reason.Refusal{}
 	}
 	var names map[string]string
@@ -126,12 +130,12 @@ func (s *Set) fetchClaim(ctx context.Context, issuer *Issuer, source claimSource
 	}
 	// As for upstream, it is the endpoint, named in a proven token, that ties the
 	// answer to the user, and the answer is for the audiences of that token.
-	refusal, err = signer.verifySignature(ctx, untrusted, nil)
+	_, refusal, err = signer.verifySignature(ctx, untrusted, nil)
 	if err != nil {
 		return nil, reason.Refusal{}, fmt.Errorf("distributed claim: %w", err)
 	}
 	if refusal.IsZero() {
-		refusal = signer.checkClaims(untrusted.claims, issuer.config.Audiences, nil)
+		_, refusal = signer.checkClaims(untrusted.claims, issuer.config.Audiences, nil)
 	}
 	if !refusal.IsZero() {
 		return refuse(refusal.Text)

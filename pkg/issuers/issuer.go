@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jws"
@@ -89,6 +90,17 @@ type Issuer struct {
 
 // Name is the issuer's short name.
 func (i *Issuer) Name() string { return i.config.Name }
+
+// KeysInUse is the set that tokens are verified with now, nil while there is none that
+// may be trusted. It is the same as before unless a fetch has brought other keys. It
+// neither waits nor has the keys fetched.
+func (i *Issuer) KeysInUse() *KeySet {
+	current := i.keys.current.Load()
+	if current == nil || i.keys.age(current) > i.keys.maxStaleness {
+		return nil
+	}
+	return current.set
+}
 
 // newIssuer makes an issuer whose keys are not being fetched yet.
 func newIssuer(config Config, options Options) (*Issuer, error) {
@@ -176,36 +188,37 @@ func (c *Config) discoveryURL() string {
 }
 
 // checkClaims checks what the issuer is proven to have signed: the form of the
-// registered claims, that the token is for one of audiences, and for now.
-func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace) reason.Refusal {
+// registered claims, that the token is for one of audiences, and for now. expiry is its
+// exp, zero where it is refused.
+func (i *Issuer) checkClaims(claims *Claims, audiences []string, t *trace.Trace) (expiry time.Time, _ reason.Refusal) {
 	if refusal := checkTypes(claims); !refusal.IsZero() {
 		t.Add("claims", trace.Failed, refusal.Text)
-		return refusal
+		return time.Time{}, refusal
 	}
 	got, err := claims.Strings("aud")
 	if err != nil && claims.Has("aud") {
 		text := "aud: " + err.Error()
 		t.Add("aud", trace.Failed, text)
-		return reason.Refusal{Code: reason.TokenMalformed, Text: text}
+		return time.Time{}, reason.Refusal{Code: reason.TokenMalformed, Text: text}
 	}
 	if !slices.ContainsFunc(got, func(audience string) bool { return slices.Contains(audiences, audience) }) {
 		text := fmt.Sprintf("expected an aud among %s, got %s%s", quoteSome(audiences), quoteSome(got), spellingHint(audiences, got))
 		t.Add("aud", trace.Failed, text)
-		return reason.Refusal{Code: reason.AudienceMismatch, Text: text}
+		return time.Time{}, reason.Refusal{Code: reason.AudienceMismatch, Text: text}
 	}
 	if t.On() {
 		t.Add("aud", trace.Passed, fmt.Sprintf("%s is for one of %s", quoteSome(got), quoteSome(audiences)))
 	}
 	now := i.now()
-	refusal := checkTimes(claims, now)
+	expiry, refusal := checkTimes(claims, now)
 	if !refusal.IsZero() {
 		t.Add("times", trace.Failed, refusal.Text)
-		return refusal
+		return time.Time{}, refusal
 	}
 	if t.On() {
 		t.Add("times", trace.Passed, timesText(claims, now))
 	}
-	return reason.Refusal{}
+	return expiry, reason.Refusal{}
 }
 
 // spellingHint helps with an audience that Entra ID spells in several ways: GUID,
@@ -243,18 +256,19 @@ func quoteSome(texts []string) string {
 }
 
 // verifySignature checks alg against the configuration, then the signature
-// against the issuer's keys (RFC 8725 §3.1).
-func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *trace.Trace) (reason.Refusal, error) {
+// against the issuer's keys (RFC 8725 §3.1). It returns the set that has the key which
+// made it, nil if none has.
+func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *trace.Trace) (*KeySet, reason.Refusal, error) {
 	header, err := parseHeader(token.header)
 	if err != nil {
 		t.Add("header", trace.Failed, err.Error())
-		return reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}, nil
+		return nil, reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}, nil
 	}
 	verifier, allowed := i.verifiers[header.algorithm]
 	if !allowed {
 		text := i.algorithmText(header.algorithm)
 		t.Add("alg", trace.Failed, text)
-		return reason.Refusal{Code: reason.AlgorithmNotAllowed, Text: text}, nil
+		return nil, reason.Refusal{Code: reason.AlgorithmNotAllowed, Text: text}, nil
 	}
 	if t.On() {
 		t.Add("alg", trace.Passed, fmt.Sprintf("%s is one of %s", header.algorithm, i.allowedAlgorithms()))
@@ -263,19 +277,19 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 	if err != nil {
 		text := "signature: " + err.Error()
 		t.Add("signature", trace.Failed, text)
-		return reason.Refusal{Code: reason.TokenMalformed, Text: text}, nil
+		return nil, reason.Refusal{Code: reason.TokenMalformed, Text: text}, nil
 	}
 	current, err := i.keys.get()
 	if err != nil {
 		t.Add("keys", trace.Failed, err.Error())
-		return reason.Refusal{}, err
+		return nil, reason.Refusal{}, err
 	}
 	signed := []byte(token.signingInput)
 	if key := current.set.verify(verifier, header, signed, signature); key != nil {
 		if t.On() {
 			t.Add("signature", trace.Passed, current.set.proofText(key, header))
 		}
-		return reason.Refusal{}, nil
+		return current.set, reason.Refusal{}, nil
 	}
 	if header.keyID == "" || !current.set.has(header.keyID) {
 		// The issuer may have rotated its keys since.
@@ -284,20 +298,20 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 		current, err = i.keys.newer(ctx, before, proves)
 		if err != nil {
 			t.Add("keys", trace.Failed, err.Error())
-			return reason.Refusal{}, err
+			return nil, reason.Refusal{}, err
 		}
 		if current != before {
 			if key := current.set.verify(verifier, header, signed, signature); key != nil {
 				if t.On() {
 					t.Add("signature", trace.Passed, current.set.proofText(key, header)+", fetched just now")
 				}
-				return reason.Refusal{}, nil
+				return current.set, reason.Refusal{}, nil
 			}
 		}
 	}
 	refusal := current.set.refusal(header)
 	t.Add("signature", trace.Failed, refusal.Text)
-	return refusal, nil
+	return nil, refusal, nil
 }
 
 func (i *Issuer) allowedAlgorithms() string {
@@ -321,9 +335,13 @@ var registeredClaims = [...]string{"iss", "sub", "aud", "exp", "nbf", "iat", "no
 // Connect Core §2), and takes a name in other case for the same claim. To us it
 // would be another, so that two readers of one token would read two things.
 func checkTypes(claims *Claims) reason.Refusal {
-	for name := range claims.All() {
+	for _, m := range claims.members {
+		name := m.name.of(claims.text)
+		if !hasCapitals(name) {
+			continue
+		}
 		for _, registered := range registeredClaims {
-			if name != registered && strings.EqualFold(name, registered) {
+			if strings.EqualFold(string(name), registered) {
 				return reason.Refusal{Code: reason.TokenMalformed, Text: fmt.Sprintf("claim %q must be spelled %q", name, registered)}
 			}
 		}
@@ -337,4 +355,15 @@ func checkTypes(claims *Claims) reason.Refusal {
 		}
 	}
 	return reason.Refusal{}
+}
+
+// hasCapitals reports whether there may be another spelling of text in small letters, as
+// registered claims have them: some letters beyond ASCII are capitals of such.
+func hasCapitals(text []byte) bool {
+	for _, c := range text {
+		if 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
 }

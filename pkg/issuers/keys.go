@@ -236,6 +236,9 @@ func (k *keys) fetchOnce(ctx context.Context) error {
 		k.end(false)
 		return err
 	}
+	if before := k.current.Load(); before != nil && before.set.same(got.set) {
+		got.set = before.set // Whoever remembers what it has proven sees that nothing has changed.
+	}
 	k.current.Store(&fetched{answer: got, at: k.now().Round(0)})
 	k.failure.Store(nil)
 	k.observe(nil)
@@ -305,7 +308,7 @@ func (k *keys) get() (*fetched, error) {
 	if current == nil {
 		return nil, fmt.Errorf("no keys yet: %w", k.lastError())
 	}
-	age := k.now().Sub(current.at)
+	age := k.age(current)
 	if age < -clockTolerance {
 		// A clock was wrong, and nobody knows how old they are: they age from now on.
 		aging := *current
@@ -322,6 +325,9 @@ func (k *keys) get() (*fetched, error) {
 	}
 	return current, nil
 }
+
+// age is how old keys are, below zero for those from the future.
+func (k *keys) age(of *fetched) time.Duration { return k.now().Sub(of.at) }
 
 var errNotFetched = errors.New("the fetch has not ended")
 

@@ -35,7 +35,10 @@ const (
 // KeySet is a JSON Web Key Set (RFC 7517 §5) reduced to the keys that can verify
 // a signature. It is immutable.
 type KeySet struct {
-	keys    []publicKey
+	keys []publicKey
+	// byID are the keys by their ids, each id's in the order of the set. Those without
+	// one are under the empty id.
+	byID    map[string][]publicKey
 	skipped []error
 }
 
@@ -52,6 +55,14 @@ func (k publicKey) equal(other publicKey) bool {
 	return ok && k.id == other.id && public.Equal(other.public)
 }
 
+// same reports whether both sets verify the same in the same order, and leave out the
+// same for the same reasons.
+func (s *KeySet) same(other *KeySet) bool {
+	sameKey := func(a, b publicKey) bool { return a.equal(b) && slices.Equal(a.algorithms, b.algorithms) }
+	sameText := func(a, b error) bool { return a.Error() == b.Error() }
+	return slices.EqualFunc(s.keys, other.keys, sameKey) && slices.EqualFunc(s.skipped, other.skipped, sameText)
+}
+
 // ParseKeySet reads a JSON Web Key Set. Keys that cannot verify a signature (for
 // encryption, of an unknown type, too short) are skipped, as RFC 7517 §5 wants;
 // a set without any other key is an error.
@@ -65,7 +76,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 	if len(document.Keys) > maxKeys {
 		return nil, fmt.Errorf("the key set has %d keys, more than %d", len(document.Keys), maxKeys)
 	}
-	set := &KeySet{}
+	set := &KeySet{byID: make(map[string][]publicKey, len(document.Keys))}
 	for i, value := range document.Keys {
 		key, err := parseKey(value)
 		if err != nil {
@@ -73,6 +84,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 			continue
 		}
 		set.keys = append(set.keys, key)
+		set.byID[key.id] = append(set.byID[key.id], key)
 	}
 	if len(set.keys) == 0 {
 		return nil, errors.New("the key set has no key that can verify a signature" + some(set.skipped))
@@ -100,9 +112,7 @@ func (s *KeySet) Len() int { return len(s.keys) }
 func (s *KeySet) Skipped() []error { return s.skipped }
 
 // has reports whether the set has a key with the id.
-func (s *KeySet) has(id string) bool {
-	return slices.ContainsFunc(s.keys, func(key publicKey) bool { return key.id == id })
-}
+func (s *KeySet) has(id string) bool { return len(s.byID[id]) > 0 }
 
 // hasKeyBeside reports whether the set has a key that no other has.
 func (s *KeySet) hasKeyBeside(others []*KeySet) bool {
@@ -115,11 +125,12 @@ func (s *KeySet) hasKeyBeside(others []*KeySet) bool {
 // upstream, every key with the token's kid is tried, and every key where the token has
 // none.
 func (s *KeySet) verify(verifier jws.Verifier, header untrustedHeader, signingInput, signature []byte) *publicKey {
-	for i := range s.keys {
-		key := &s.keys[i]
-		if header.keyID != "" && key.id != header.keyID {
-			continue
-		}
+	keys := s.keys
+	if header.keyID != "" {
+		keys = s.byID[header.keyID]
+	}
+	for i := range keys {
+		key := &keys[i]
 		if !slices.Contains(key.algorithms, jwa.SignatureAlgorithm(header.algorithm)) {
 			continue
 		}
@@ -149,15 +160,11 @@ func (s *KeySet) refusal(header untrustedHeader) reason.Refusal {
 	if header.keyID == "" {
 		return reason.Refusal{Code: reason.SignatureInvalid, Text: "no key of the issuer has made the signature"}
 	}
-	known, fits := false, false
-	for i := range s.keys {
-		if s.keys[i].id == header.keyID {
-			known = true
-			fits = fits || slices.Contains(s.keys[i].algorithms, jwa.SignatureAlgorithm(header.algorithm))
-		}
-	}
+	fits := slices.ContainsFunc(s.byID[header.keyID], func(key publicKey) bool {
+		return slices.Contains(key.algorithms, jwa.SignatureAlgorithm(header.algorithm))
+	})
 	switch {
-	case !known:
+	case !s.has(header.keyID):
 		return reason.Refusal{Code: reason.KeyUnknown, Text: fmt.Sprintf("the issuer publishes no usable key with kid %.100q", header.keyID)}
 	case !fits:
 		return reason.Refusal{Code: reason.SignatureInvalid, Text: fmt.Sprintf("the issuer's key %.100q is not one for %s", header.keyID, header.algorithm)}

@@ -39,6 +39,7 @@ type Options struct {
 type Set struct {
 	issuers []*Issuer
 	byURL   map[string]*Issuer
+	byName  map[string]*Issuer
 	room    *semaphore.Weighted // of previous sets, too: they may have tokens that wait
 }
 
@@ -53,8 +54,15 @@ type Verification struct {
 	// Signed are the claims that the issuer has signed, for the record: for somebody, at
 	// some time. Nil unless Proven.
 	Signed *Claims
+	// Keys is the set that has proven the token, nil unless Proven.
+	Keys *KeySet
 	// Claims are those to decide by, nil unless they are for us and for now.
 	Claims *Claims
+	// Expiry is the token's exp, zero until its claims are found to be for us and for now.
+	Expiry time.Time
+	// Asked is whether somebody else was asked for a claim (a distributed claim), whatever
+	// they said.
+	Asked bool
 	// Refusal is why there are no claims.
 	Refusal reason.Refusal
 }
@@ -71,7 +79,7 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 			*observer = func(string, error) {}
 		}
 	}
-	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), room: newRoom()}
+	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), byName: make(map[string]*Issuer, len(configs)), room: newRoom()}
 	if previous != nil {
 		set.room = previous.room
 	}
@@ -85,6 +93,7 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 		}
 		set.issuers = append(set.issuers, issuer)
 		set.byURL[config.URL] = issuer
+		set.byName[config.Name] = issuer
 		if config.URL == googleIssuer {
 			set.byURL[googleIssuerSchemeless] = issuer
 		}
@@ -105,6 +114,9 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 	}
 	return set, nil
 }
+
+// Issuer returns the issuer of that short name, nil if there is none.
+func (s *Set) Issuer(name string) *Issuer { return s.byName[name] }
 
 // sameSource returns the issuer of s of the same URL whose keys come from the same
 // place, nil if there is none.
@@ -194,7 +206,7 @@ func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verific
 	}
 	verification := Verification{Issuer: issuer}
 	var err error
-	verification.Refusal, err = issuer.verifySignature(ctx, untrusted, t)
+	verification.Keys, verification.Refusal, err = issuer.verifySignature(ctx, untrusted, t)
 	if err != nil {
 		return verification, &reason.Unavailable{Code: reason.KeysUnavailable, Err: err}
 	}
@@ -203,11 +215,12 @@ func (s *Set) Verify(ctx context.Context, token string, t *trace.Trace) (Verific
 	}
 	// From here on the claims are the issuer's own words.
 	verification.Proven, verification.Signed = true, untrusted.claims
-	verification.Refusal = issuer.checkClaims(untrusted.claims, issuer.config.Audiences, t)
+	verification.Expiry, verification.Refusal = issuer.checkClaims(untrusted.claims, issuer.config.Audiences, t)
 	if !verification.Refusal.IsZero() {
 		return verification, nil
 	}
-	claims, refusal, err := s.resolveGroups(ctx, issuer, untrusted.claims, t)
+	claims, asked, refusal, err := s.resolveGroups(ctx, issuer, untrusted.claims, t)
+	verification.Asked = asked
 	if err != nil {
 		return verification, &reason.Unavailable{Code: reason.ClaimsUnavailable, Err: err}
 	}

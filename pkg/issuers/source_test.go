@@ -375,6 +375,10 @@ func TestDistributedGroups(t *testing.T) {
 			if (err != nil) != test.unavailable {
 				t.Fatalf("expected unavailable to be %v, got error %v, refusal %q", test.unavailable, err, verification.Refusal)
 			}
+			asked := test.unavailable || test.code == reason.MappingFailed || test.groups == `["a","b"]`
+			if verification.Asked != asked {
+				t.Errorf("expected somebody else to have been asked: %v, got %v", asked, verification.Asked)
+			}
 			if text := fmt.Sprint(err, verification.Refusal); strings.Contains(text, "SECRET") {
 				t.Errorf("the text names the endpoint, which is part of the token: %s", text)
 			}

@@ -17,30 +17,31 @@ import (
 const notBeforeLeeway = time.Minute
 
 // checkTimes is RFC 7519 §4.1.4 and §4.1.5. A token without exp has expired.
-func checkTimes(claims *Claims, now time.Time) reason.Refusal {
+// It returns exp where it refuses nothing.
+func checkTimes(claims *Claims, now time.Time) (expiry time.Time, _ reason.Refusal) {
 	expiry, present, err := claims.Time("exp")
 	switch {
 	case err != nil:
-		return reason.Refusal{Code: reason.TokenMalformed, Text: "exp: " + err.Error()}
+		return time.Time{}, reason.Refusal{Code: reason.TokenMalformed, Text: "exp: " + err.Error()}
 	case !present:
-		return reason.Refusal{Code: reason.Expired, Text: "the token has no exp, and so has expired"}
+		return time.Time{}, reason.Refusal{Code: reason.Expired, Text: "the token has no exp, and so has expired"}
 	case expiry.Before(now):
-		return reason.Refusal{Code: reason.Expired, Text: fmt.Sprintf("the token expired at %s, it is now %s", stamp(expiry), stamp(now))}
+		return time.Time{}, reason.Refusal{Code: reason.Expired, Text: fmt.Sprintf("the token expired at %s, it is now %s", stamp(expiry), stamp(now))}
 	}
 	notBefore, present, err := claims.Time("nbf")
 	switch {
 	case err != nil:
-		return reason.Refusal{Code: reason.TokenMalformed, Text: "nbf: " + err.Error()}
+		return time.Time{}, reason.Refusal{Code: reason.TokenMalformed, Text: "nbf: " + err.Error()}
 	case present && now.Add(notBeforeLeeway).Before(notBefore):
-		return reason.Refusal{Code: reason.NotYetValid, Text: fmt.Sprintf("the token is valid from %s, it is now %s", stamp(notBefore), stamp(now))}
+		return time.Time{}, reason.Refusal{Code: reason.NotYetValid, Text: fmt.Sprintf("the token is valid from %s, it is now %s", stamp(notBefore), stamp(now))}
 	}
 	if value, ok := claims.Get("iat"); ok && value.Kind() == 'n' {
-		return reason.Refusal{Code: reason.TokenMalformed, Text: "iat: expected a number of seconds, got a null"}
+		return time.Time{}, reason.Refusal{Code: reason.TokenMalformed, Text: "iat: expected a number of seconds, got a null"}
 	}
 	if _, _, err := claims.Time("iat"); err != nil {
-		return reason.Refusal{Code: reason.TokenMalformed, Text: "iat: " + err.Error()}
+		return time.Time{}, reason.Refusal{Code: reason.TokenMalformed, Text: "iat: " + err.Error()}
 	}
-	return reason.Refusal{}
+	return expiry, reason.Refusal{}
 }
 
 // timesText shows what checkTimes has compared with the clock.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxTokenBytes is the longest token that is looked at. Tokens of real issuers
@@ -65,7 +63,7 @@ func parseToken(token string) (untrustedToken, error) {
 // decodeSegment decodes one base64url segment in its only spelling.
 func decodeSegment(segment string) ([]byte, error) {
 	// The decoder of the standard library skips line breaks.
-	if strings.ContainsAny(segment, "\r\n") {
+	if strings.IndexByte(segment, '\r') >= 0 || strings.IndexByte(segment, '\n') >= 0 {
 		return nil, errors.New("not base64url without padding")
 	}
 	data, err := base64url.DecodeString(segment)
@@ -90,13 +88,14 @@ func parseHeader(segment string) (untrustedHeader, error) {
 		return untrustedHeader{}, fmt.Errorf("header: %w", err)
 	}
 	var header untrustedHeader
-	err = eachMember(data, func(name string, value jsontext.Value) error {
+	err = eachMember(data, func(quoted, value part) error {
 		var err error
-		switch name {
+		name := unquoted(quoted.of(data))
+		switch string(name) {
 		case "alg":
-			header.algorithm, err = decodeString(value)
+			header.algorithm, err = decodeString(value.of(data))
 		case "kid":
-			header.keyID, err = decodeString(value)
+			header.keyID, err = decodeString(value.of(data))
 		case "crit":
 			// RFC 7515 §4.1.11: not understood means refused. We understand none.
 			err = errors.New("critical header parameters are not supported")

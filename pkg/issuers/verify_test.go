@@ -242,6 +242,50 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+func TestVerifySaysWhatItsResultHoldsFor(t *testing.T) {
+	f := newFixture(t)
+	inUse := f.set.Issuer("main").KeysInUse()
+	if inUse == nil || f.set.Issuer("Main") != nil || f.set.Issuer("other").KeysInUse() == inUse {
+		t.Fatal("expected each issuer to be found by its name, with keys of its own")
+	}
+	expiry := now.Add(time.Hour)
+	for _, test := range []struct {
+		name, token string
+		keys        *issuers.KeySet
+		expiry      time.Time
+	}{
+		{"an accepted token", f.rsa.Sign(valid()), inUse, expiry},
+		{"an exp with a fraction", f.rsa.Sign(valid().With(claims{"exp": float64(expiry.Unix()) + 0.5})), inUse, expiry},
+		{"another issuer's token", f.other.Sign(valid().With(claims{"iss": otherURL})), f.set.Issuer("other").KeysInUse(), expiry},
+		{"an expired token", f.rsa.Sign(valid().With(claims{"exp": now.Add(-time.Second).Unix()})), inUse, time.Time{}},
+		{"a token that is not valid yet", f.rsa.Sign(valid().With(claims{"nbf": expiry.Unix()})), inUse, time.Time{}},
+		{"another audience", f.rsa.Sign(valid().With(claims{"aud": "elsewhere"})), inUse, time.Time{}},
+		{"a sub that is a number", f.rsa.Sign(valid().With(claims{"sub": 5})), inUse, time.Time{}},
+		{"a forged signature", issuertest.NewKey("rsa", jwa.RS256).Sign(valid()), nil, time.Time{}},
+		{"an unknown kid", issuertest.NewKey("unknown", jwa.RS256).Sign(valid()), nil, time.Time{}},
+		{"no token", "", nil, time.Time{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := f.set.Verify(t.Context(), test.token, nil)
+			if err != nil || got.Keys != test.keys || !got.Expiry.Equal(test.expiry) || got.Asked {
+				t.Errorf("expected it to hold for the keys %p until %s, got %+v, error %v", test.keys, test.expiry, got, err)
+			}
+		})
+	}
+}
+
+func TestATokenThatWaitedForItsKeyHoldsForTheNewSet(t *testing.T) {
+	issuer := startIssuer(t, "")
+	set := newSet(t, remote(issuer))
+	set.AwaitFirstFetch(t.Context())
+	before := set.Issuer("main").KeysInUse()
+	issuer.Rotate(jwa.ES256)
+	got, err := set.Verify(t.Context(), issuer.Sign(valid().With(claims{"iss": issuer.URL})), nil)
+	if err != nil || got.Keys == nil || got.Keys == before || got.Keys != set.Issuer("main").KeysInUse() {
+		t.Errorf("expected the keys that are new, got %p after %p, error %v", got.Keys, before, err)
+	}
+}
+
 func TestWhatAClaimIsReadAs(t *testing.T) {
 	const (
 		missing = "the token has no such claim"

@@ -2,13 +2,8 @@ package liveness
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"sync"
 	"time"
 
@@ -16,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/cache"
 
 	"tokenreview.dev/webhook/internal/asking"
+	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/internal/redact"
 	"tokenreview.dev/webhook/internal/retryafter"
 	"tokenreview.dev/webhook/internal/span"
@@ -70,8 +66,8 @@ type Checker struct {
 	onAnswer   func(cached bool, err error)
 	onQuestion func(took time.Duration)
 
-	secret  [sha256.Size]byte
-	known   *cache.LRUExpireCache // digest → outcome
+	names   *keyedhash.Hash
+	known   *cache.LRUExpireCache // keyedhash.Sum → outcome
 	flights singleflight.Group
 	slots   *slots
 
@@ -92,16 +88,15 @@ func New(config Config, options Options) *Checker {
 	if options.OnQuestion == nil {
 		options.OnQuestion = func(time.Duration) {}
 	}
-	c := &Checker{
+	return &Checker{
 		onAnswer: options.OnAnswer, onQuestion: options.OnQuestion,
 		config:  config,
 		cluster: cluster{path: config.Kubeconfig, standing: &standing{now: options.Now}},
 		now:     options.Now,
 		known:   cache.NewLRUExpireCacheWithClock(maxRemembered, clock(options.Now)),
 		slots:   newSlots(),
+		names:   keyedhash.New(nil),
 	}
-	_, _ = rand.Read(c.secret[:]) // never fails
-	return c
 }
 
 // Config is what the Checker was made with.
@@ -148,7 +143,7 @@ func (c *Checker) Check(ctx context.Context, token string, audiences []string, s
 }
 
 func (c *Checker) check(ctx context.Context, token string, audiences []string, subject string) (answer outcome) {
-	key := c.digest(token, audiences, subject)
+	key := c.names.Texts(append([]string{token, subject}, audiences...)...)
 	if known, ok := c.recall(key); ok {
 		return known
 	}
@@ -176,7 +171,7 @@ func (c *Checker) check(ctx context.Context, token string, audiences []string, s
 }
 
 // ask asks the cluster, and remembers what came of it. ctx has no end of its own.
-func (c *Checker) ask(ctx context.Context, key digest, token string, audiences []string, subject string) outcome {
+func (c *Checker) ask(ctx context.Context, key keyedhash.Sum, token string, audiences []string, subject string) outcome {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	release, err := c.slots.take(ctx, subject)
@@ -210,7 +205,7 @@ func (c *Checker) ask(ctx context.Context, key digest, token string, audiences [
 
 // recall returns what needs no question: a remembered answer, or a failure so recent
 // that it is repeated.
-func (c *Checker) recall(key digest) (outcome, bool) {
+func (c *Checker) recall(key keyedhash.Sum) (outcome, bool) {
 	if known, ok := c.known.Get(key); ok {
 		answer := known.(outcome)
 		answer.cached = answer.err == nil
@@ -227,7 +222,7 @@ func (c *Checker) recall(key digest) (outcome, bool) {
 // repeat has err repeated for a while. A failure that a token may have caused is
 // repeated for that token alone, or whoever holds it could keep all others out. A
 // cluster that fails for each of them is asked about each once a pause, by slots.
-func (c *Checker) repeat(key digest, err error) {
+func (c *Checker) repeat(key keyedhash.Sum, err error) {
 	var failed *failure
 	if !errors.As(err, &failed) || !failed.everyToken {
 		c.known.Add(key, outcome{err: err}, pause)
@@ -240,27 +235,4 @@ func (c *Checker) repeat(key digest, err error) {
 	if resume := now.Add(retryafter.Wait(failed.retryAfter, now, pause, maxPause)); resume.After(c.resume) {
 		c.failure, c.resume = err, resume
 	}
-}
-
-type digest [sha256.Size]byte
-
-// digest names a question in memory. Without the secret, which never leaves the
-// process, it tells nothing of the token.
-func (c *Checker) digest(token string, audiences []string, subject string) digest {
-	h := hmac.New(sha256.New, c.secret[:])
-	writeText(h, token)
-	writeText(h, subject)
-	for _, audience := range audiences {
-		writeText(h, audience)
-	}
-	return digest(h.Sum(nil))
-}
-
-// writeText writes text with its length before it, so that no two lists of texts are
-// written alike.
-func writeText(h hash.Hash, text string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-	_, _ = h.Write(length[:])
-	_, _ = h.Write([]byte(text))
 }

@@ -219,6 +219,9 @@ func TestLiveness(t *testing.T) {
 			if test.cluster.err != nil && !strings.Contains(got.WouldRefuse.Text+got.text(), test.cluster.err.Error()) {
 				t.Errorf("expected what is recorded or refused to say why, got %+v", got)
 			}
+			if !got.Asked {
+				t.Error("expected the decision to say that somebody was asked")
+			}
 			if want := "the.token.itself a system:serviceaccount:ci:deployer"; test.cluster.asked[0] != want {
 				t.Errorf("expected to be asked about %q, got %q", want, test.cluster.asked)
 			}
@@ -241,7 +244,7 @@ func TestLiveness(t *testing.T) {
 		spec.Kubernetes.Allow[0].Namespace = "cd"
 		got := decide(t, compiled(t, policy.Config{Policy: spec, Liveness: asked}), podBound)
 		got.expect(t, "", "")
-		if got.WouldRefuse.Code != reason.ServiceAccountNotAllowed || len(asked.asked) > 0 {
+		if got.WouldRefuse.Code != reason.ServiceAccountNotAllowed || len(asked.asked) > 0 || got.Asked {
 			t.Errorf("expected the first refusal to be recorded, got %q, asked about %q", got.WouldRefuse, asked.asked)
 		}
 	})

@@ -34,6 +34,7 @@ func (l *liveness) check(ctx context.Context, r *review) (reason.Refusal, error)
 	if l.checker == nil {
 		return reason.Refusal{}, &reason.Unavailable{Code: reason.LivenessUnavailable, Err: errors.New("there is nobody to ask whether the token is alive")}
 	}
+	r.asked = true
 	problem, err := l.checker.Check(ctx, r.Token, audiences, subject)
 	if err != nil {
 		return reason.Refusal{}, &reason.Unavailable{Code: reason.LivenessUnavailable, Err: err}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -45,12 +44,7 @@ func hasOverage(claims *issuers.Claims) bool {
 	if value, ok := claims.Get(claimGroups); ok && value.Kind() == '"' && claims.Has("_claim_sources") {
 		return true
 	}
-	for name := range claims.All() {
-		if strings.HasPrefix(name, claimGroups+":src") {
-			return true
-		}
-	}
-	return false
+	return claims.HasPrefix(claimGroups + ":src")
 }
 
 // claimsMember reports whether a claim is an object that has the member.
@@ -103,6 +97,7 @@ func (o *overage) check(ctx context.Context, r *review) (reason.Refusal, error) 
 	if err != nil {
 		return refuse(fmt.Sprintf("the token leaves out the groups (overage) and does not say whose they are: oid: %v", err))
 	}
+	r.asked = true
 	groups, known, err := o.resolver.Groups(ctx, objectID, appOnlySign(r.Claims) != "")
 	if err != nil {
 		if o.omitGroups {

@@ -69,7 +69,7 @@ func TestOverageIsResolved(t *testing.T) {
 			if diff := cmp.Diff([]string{"g1", "g2"}, got.User.Groups); diff != "" {
 				t.Errorf("groups: expected -, got +\n%s", diff)
 			}
-			if want := "user " + object; graph.asked[0] != want {
+			if want := "user " + object; graph.asked[0] != want || !got.Asked {
 				t.Errorf("expected to be asked about %q, got %q", want, graph.asked)
 			}
 			if detail := got.step("entra.groupOverage").Detail; detail != `Microsoft Graph says of oid "`+object+`": ["g1" "g2"]` {
@@ -111,7 +111,8 @@ func TestOverageIsResolved(t *testing.T) {
 	t.Run("nobody is asked about a token with groups", func(t *testing.T) {
 		graph := &groups{}
 		p := compiled(t, policy.Config{EntraTenant: tenant, Policy: resolving(v1alpha1.Graph{}), Groups: graph})
-		if decide(t, p, `{"sub":"jane","groups":["a"]}`).expect(t, "", ""); len(graph.asked) > 0 {
+		got := decide(t, p, `{"sub":"jane","groups":["a"]}`)
+		if got.expect(t, "", ""); len(graph.asked) > 0 || got.Asked {
 			t.Errorf("asked about %q", graph.asked)
 		}
 	})
@@ -161,8 +162,8 @@ func TestGraphCannotTell(t *testing.T) {
 			p := compiled(t, policy.Config{EntraTenant: tenant, Policy: test.policy, Groups: test.graph})
 			got := decide(t, p, test.claims)
 			got.expect(t, test.code, test.text)
-			if got.WouldRefuse.Code != test.would {
-				t.Errorf("expected %q to be recorded, got %q", test.would, got.WouldRefuse)
+			if got.WouldRefuse.Code != test.would || got.Asked != (len(test.graph.asked) > 0) {
+				t.Errorf("expected %q to be recorded, got %q, asked %v", test.would, got.WouldRefuse, got.Asked)
 			}
 			step := got.step("entra.groupOverage")
 			if test.would == "" {

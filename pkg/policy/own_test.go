@@ -59,6 +59,9 @@ func decide(t *testing.T, p *policy.Policy, payload string) outcome {
 	if untraced.Refusal != decision.Refusal || untraced.WouldRefuse != decision.WouldRefuse || (untracedErr == nil) != (err == nil) {
 		t.Errorf("expected the same without a trace, got %+v and %+v", decision, untraced)
 	}
+	if untraced.Asked != decision.Asked {
+		t.Errorf("expected the same to be asked without a trace, got %v and %v", decision.Asked, untraced.Asked)
+	}
 	if decision.User != nil && (err != nil || !decision.Refusal.IsZero()) {
 		t.Errorf("expected a user or a reason why not, got %+v and %v", decision, err)
 	}

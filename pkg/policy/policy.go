@@ -7,7 +7,6 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/cel/lazy"
 
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -25,6 +24,9 @@ type Decision struct {
 	// Audit spared the token, or an onFailure setting that lets tokens in while
 	// somebody cannot be asked. It has no bearing on the rest.
 	WouldRefuse reason.Refusal
+	// Asked is whether somebody else was asked for this decision: Graph for the groups that
+	// a token leaves out, or the cluster that issued it; whatever they said.
+	Asked bool
 }
 
 // Request is one proven token.
@@ -132,7 +134,7 @@ func (p *Policy) Asked() (GroupResolver, LivenessChecker) {
 type review struct {
 	Request
 	// value is the claims as CEL sees them, nil until an expression reads them.
-	value *lazy.MapValue
+	value *claimsValue
 	user  *user.DefaultInfo
 	// added is what the policy's own checks add to the user that document 1 makes.
 	added addition
@@ -144,10 +146,12 @@ type review struct {
 	groupsResolved bool
 	// wouldRefuse is the first refusal that was recorded and not enforced.
 	wouldRefuse reason.Refusal
+	// asked is whether somebody else was asked.
+	asked bool
 }
 
 // claimsValue is the claims as CEL sees them.
-func (r *review) claimsValue() *lazy.MapValue {
+func (r *review) claimsValue() *claimsValue {
 	if r.value == nil {
 		r.value = newClaimsValue(r.Claims)
 	}
@@ -180,8 +184,8 @@ func (p *Policy) Decide(ctx context.Context, request Request, t *trace.Trace) (D
 			t.Add(c.name, trace.WouldFail, refusal.String())
 		default:
 			t.Add(c.name, trace.Failed, refusal.Text)
-			return Decision{Refusal: refusal, WouldRefuse: r.wouldRefuse}, err
+			return Decision{Refusal: refusal, WouldRefuse: r.wouldRefuse, Asked: r.asked}, err
 		}
 	}
-	return Decision{User: r.user, WouldRefuse: r.wouldRefuse}, nil
+	return Decision{User: r.user, WouldRefuse: r.wouldRefuse, Asked: r.asked}, nil
 }

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"encoding/json"
+	"strings"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -9,25 +9,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/lazy"
-
-	"tokenreview.dev/webhook/pkg/issuers"
 )
-
-// newClaimsValue shows claims to CEL as the variable `claims`. Each claim is
-// decoded when an expression first reads it, numbers as doubles, as upstream does.
-func newClaimsValue(claims *issuers.Claims) *lazy.MapValue {
-	value := lazy.NewMapValue(types.NewObjectType("kubernetes.claims"))
-	for name, raw := range claims.All() {
-		value.Append(name, func(*lazy.MapValue) ref.Val {
-			var native any
-			if err := json.Unmarshal(raw, &native); err != nil {
-				return types.NewErr("claim %q: %v", name, err)
-			}
-			return nativeValue(native)
-		})
-	}
-	return value
-}
 
 // newUserValue shows a user to CEL as the variable `user`.
 func newUserValue(u *user.DefaultInfo) *lazy.MapValue {
@@ -64,7 +46,7 @@ type unescapingMap struct{ traits.Mapper }
 
 func (m unescapingMap) Find(key ref.Val) (ref.Val, bool) {
 	if escaped, ok := key.(types.String); ok {
-		if name, ok := cel.Unescape(string(escaped)); ok {
+		if name, ok := unescape(string(escaped)); ok {
 			key = types.String(name)
 		}
 	}
@@ -75,3 +57,11 @@ func (m unescapingMap) Find(key ref.Val) (ref.Val, bool) {
 type unescapingList struct{ traits.Lister }
 
 func (l unescapingList) Get(index ref.Val) ref.Val { return unescaping(l.Lister.Get(index)) }
+
+// unescape is cel.Unescape, which takes its time even where there is nothing to do.
+func unescape(name string) (string, bool) {
+	if !strings.Contains(name, "__") {
+		return name, true
+	}
+	return cel.Unescape(name)
+}

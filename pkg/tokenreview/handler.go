@@ -1,10 +1,10 @@
 package tokenreview
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -45,6 +45,7 @@ type Handler struct {
 	reviewer *Reviewer
 	recorder *recorder
 	router   *mux.Router
+	buffers  buffers
 	log      *slog.Logger
 	// overload is log, bounded.
 	overload *slog.Logger
@@ -52,7 +53,7 @@ type Handler struct {
 
 // NewHandler returns a handler that answers as reviewer decides.
 func NewHandler(reviewer *Reviewer, options Options) *Handler {
-	options.Metrics.requests(&reviewer.requests)
+	options.Metrics.of(reviewer)
 	h := &Handler{
 		reviewer: reviewer, recorder: newRecorder(options), router: mux.NewRouter(),
 		log: options.Log, overload: logging.Limited(options.Log, 1),
@@ -67,7 +68,16 @@ func NewHandler(reviewer *Reviewer, options Options) *Handler {
 	return h
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.router.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var match mux.RouteMatch
+	if h.router.Match(r, &match) && match.MatchErr == nil {
+		// As the router would, but without copies of the request for variables of the path:
+		// there are none.
+		match.Handler.ServeHTTP(w, r)
+		return
+	}
+	h.router.ServeHTTP(w, r)
+}
 
 // endpoint is one of a Handler's.
 type endpoint struct {
@@ -107,7 +117,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.reviewer.leave()
-	request, status := decode(w, r)
+	request, status := e.decode(w, r)
 	if status == nil {
 		question.steps, status = e.steps(r)
 	}
@@ -125,12 +135,12 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.shed(w, answer.Issuer)
 		return
 	}
-	before := e.recorder.record(r.Context(), &question, request.Spec.Token, &answer, e.reviewer.recordRule(answer.Issuer))
-	review := answer.TokenReview(request.APIVersion)
+	before := e.recorder.record(r.Context(), &question, request.Spec.Token, &answer, e.reviewer.auditLevel(answer.Issuer))
+	var annotations map[string]string
 	if e.path == TokenReviewPath {
-		review.Annotations = question.annotations(&answer, before)
+		annotations = question.annotations(&answer, before)
 	}
-	writeJSON(w, http.StatusOK, review)
+	writeBody(w, http.StatusOK, answer.tokenReviewJSON(request.APIVersion, annotations))
 }
 
 // steps returns where the steps of the decision are to be recorded: nowhere, unless an
@@ -192,16 +202,18 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request, requestID stri
 }
 
 // decode reads a TokenReview, or says why it is none.
-func decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.Status) {
+func (h *Handler) decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.Status) {
 	var request untrustedReview
 	badRequest := func(format string, args ...any) (untrustedReview, *metav1.Status) {
 		return untrustedReview{}, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...))
 	}
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return request, newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
 			"the body must be a TokenReview with Content-Type: application/json")
 	}
-	body, err := readBody(w, r)
+	buffer := h.buffers.get()
+	defer h.buffers.put(buffer)
+	err := readBody(buffer, w, r)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -214,7 +226,7 @@ func decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.St
 		}
 		return badRequest("the body could not be read")
 	}
-	if err := json.Unmarshal(body, &request); err != nil {
+	if err := json.Unmarshal(buffer.Bytes(), &request); err != nil {
 		// Without the error's own text, which may quote the token.
 		var syntactic *jsontext.SyntacticError
 		if errors.As(err, &syntactic) {
@@ -238,9 +250,18 @@ func decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.St
 	}
 }
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBodyBytes {
-		return nil, &http.MaxBytesError{Limit: maxBodyBytes}
+func isJSON(contentType string) bool {
+	if contentType == "application/json" { // as kube-apiserver says
+		return true
 	}
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && mediaType == "application/json"
+}
+
+func readBody(buffer *bytes.Buffer, w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength > maxBodyBytes {
+		return &http.MaxBytesError{Limit: maxBodyBytes}
+	}
+	_, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	return err
 }

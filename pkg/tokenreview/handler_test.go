@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -532,5 +533,38 @@ func TestClaimsThatAreMissingLeaveATokenUndecided(t *testing.T) {
 	answer := s.post("application/json", review("authentication.k8s.io/v1", token))
 	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), `"error":"main: fetch distributed claim: `) || !strings.Contains(answer.Body.String(), "(ClaimsUnavailable)") {
 		t.Errorf("expected an error with the code ClaimsUnavailable, got %d: %s", answer.Code, answer.Body)
+	}
+}
+
+// The router's answers are the same for those who ask it and for those whom it need not
+// be asked for.
+func TestWhichRequestsReachAnEndpoint(t *testing.T) {
+	s := serve(t)
+	for _, test := range []struct {
+		method, target string
+		code           int
+		location       string
+	}{
+		{http.MethodPost, "/authenticate", http.StatusOK, ""},
+		{http.MethodPost, "/authenticate?timeout=30s", http.StatusOK, ""},
+		{http.MethodPost, "/tokenreview", http.StatusForbidden, ""},
+		{http.MethodGet, "/authenticate", http.StatusMethodNotAllowed, ""},
+		{http.MethodGet, "/", http.StatusNotFound, ""},
+		{http.MethodPost, "/authenticate/", http.StatusNotFound, ""},
+		{http.MethodPost, "/authenticate/tokenreview", http.StatusNotFound, ""},
+		{http.MethodPost, "//authenticate?a=b", http.StatusMovedPermanently, "/authenticate?a=b"},
+		{http.MethodPost, "/x/../authenticate", http.StatusMovedPermanently, "/authenticate"},
+	} {
+		request := httptest.NewRequest(test.method, "/", strings.NewReader(review("authentication.k8s.io/v1", "opaque")))
+		request.Header.Set("Content-Type", "application/json")
+		var err error
+		if request.URL, err = url.ParseRequestURI(test.target); err != nil {
+			t.Fatal(err)
+		}
+		recorder := httptest.NewRecorder()
+		s.handler.ServeHTTP(recorder, request)
+		if recorder.Code != test.code || recorder.Header().Get("Location") != test.location {
+			t.Errorf("%s %s: expected %d %q, got %d %q", test.method, test.target, test.code, test.location, recorder.Code, recorder.Header().Get("Location"))
+		}
 	}
 }

@@ -33,7 +33,7 @@ type Event struct {
 // concurrent use.
 type recent struct {
 	mu             sync.Mutex
-	proven, others *lru.Cache // of audit.Fingerprint → []Event, which are not changed
+	proven, others *lru.Cache // of audit.Fingerprint → *[]Event, the latest last
 }
 
 func newRecent() *recent {
@@ -46,6 +46,7 @@ func (r *recent) of(token audit.Fingerprint) []Event {
 	defer r.mu.Unlock()
 	// A token is not proven while its issuer's keys are away, and may be later.
 	all := slices.Concat(events(r.proven, token), events(r.others, token))
+	slices.Reverse(all) // for those of the same time
 	slices.SortStableFunc(all, func(a, b Event) int { return b.Time.Compare(a.Time) })
 	return all[:min(len(all), maxEvents)]
 }
@@ -62,8 +63,16 @@ func (r *recent) add(question *question, answer *Answer) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	same := events(known, question.fingerprint)
-	known.Add(question.fingerprint, append([]Event{event}, same[:min(len(same), maxEvents-1)]...))
+	value, ok := known.Get(question.fingerprint)
+	if !ok {
+		known.Add(question.fingerprint, &[]Event{event})
+		return
+	}
+	same := value.(*[]Event)
+	if len(*same) == maxEvents {
+		*same = slices.Delete(*same, 0, 1)
+	}
+	*same = append(*same, event)
 }
 
 func events(known *lru.Cache, of audit.Fingerprint) []Event {
@@ -71,5 +80,5 @@ func events(known *lru.Cache, of audit.Fingerprint) []Event {
 	if !ok {
 		return nil
 	}
-	return value.([]Event)
+	return *value.(*[]Event)
 }

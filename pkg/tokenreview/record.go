@@ -11,7 +11,9 @@ import (
 
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/internal/span"
+	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/audit"
+	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/trace"
 )
 
@@ -55,7 +57,7 @@ func newRecorder(options Options) *recorder {
 
 // record tells of one decision, and returns for auditors what was recorded of the same
 // token before.
-func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, rule RecordRule) (before []Event) {
+func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, level v1alpha1.AuditLevel) (before []Event) {
 	r.metrics.observe(answer, question)
 	r.logAnswer(ctx, question, answer)
 	if of := oteltrace.SpanFromContext(ctx); of.IsRecording() {
@@ -65,7 +67,8 @@ func (r *recorder) record(ctx context.Context, question *question, token string,
 		return nil
 	}
 	question.fingerprint = r.audit.Fingerprint(token)
-	r.audit.Write(newRecord(question, answer, rule), rule.Level)
+	record := newRecord(question, answer)
+	r.audit.Write(&record, level)
 	if question.endpoint == TokenReviewPath {
 		before = r.recent.of(question.fingerprint)
 	}
@@ -74,13 +77,14 @@ func (r *recorder) record(ctx context.Context, question *question, token string,
 }
 
 // newRecord is what the audit log is told.
-func newRecord(question *question, answer *Answer, rule RecordRule) *audit.Record {
-	record := &audit.Record{
+func newRecord(question *question, answer *Answer) audit.Record {
+	record := audit.Record{
 		Time: question.at.UTC(), RequestID: question.id, Endpoint: question.endpoint,
 		Caller: audit.Caller{Address: question.address},
 		Issuer: answer.Issuer, Proven: answer.Proven, Reason: answer.Reason(), Message: answer.Refusal.Text,
 		WouldRefuse: string(answer.WouldRefuse.Code), WouldRefuseMessage: answer.WouldRefuse.Text,
-		Fingerprint: question.fingerprint, Duration: question.took.Seconds(),
+		JTI: answer.Signed.JTI, Subject: answer.Signed.Subject, Claims: answer.Signed.Others,
+		Fingerprint: question.fingerprint, Cached: answer.Cached, Duration: question.took.Seconds(),
 	}
 	if caller := question.caller; caller != nil {
 		record.Caller.CommonName, record.Caller.Organizations, record.Caller.URIs = caller.CommonName, caller.Organizations, caller.URIs
@@ -88,22 +92,21 @@ func newRecord(question *question, answer *Answer, rule RecordRule) *audit.Recor
 	if answer.User != nil {
 		record.Username, record.UID, record.Groups = answer.User.Name, answer.User.UID, answer.User.Groups
 	}
-	if answer.Claims != nil {
-		record.JTI, record.Subject = answer.claim("jti"), answer.claim("sub")
-		record.Claims = recordedClaims(answer, rule.Claims)
-	}
 	return record
 }
 
 // maxRecordedClaim is how many bytes of JSON a claim may have to be recorded.
 const maxRecordedClaim = 1 << 10
 
-// claim is a claim that is text, empty if it is none.
-func (a *Answer) claim(name string) string {
-	if a.Claims == nil {
-		return ""
-	}
-	value, err := a.Claims.String(name)
+// recorded is what is recorded of claims: those of names, too. It holds nothing else of
+// the token.
+func recorded(claims *issuers.Claims, names []string) SignedClaims {
+	return SignedClaims{JTI: recordedText(claims, "jti"), Subject: recordedText(claims, "sub"), Others: recordedClaims(claims, names)}
+}
+
+// recordedText is a claim that is text, empty if it is none.
+func recordedText(claims *issuers.Claims, name string) string {
+	value, err := claims.String(name)
 	if err != nil || len(value) > maxRecordedClaim {
 		return ""
 	}
@@ -111,22 +114,22 @@ func (a *Answer) claim(name string) string {
 }
 
 // recordedClaims are those of names that the token has.
-func recordedClaims(answer *Answer, names []string) map[string]jsontext.Value {
-	var claims map[string]jsontext.Value
+func recordedClaims(claims *issuers.Claims, names []string) map[string]jsontext.Value {
+	var others map[string]jsontext.Value
 	for _, name := range names {
-		value, ok := answer.Claims.Get(name)
+		value, ok := claims.Get(name)
 		if !ok {
 			continue
 		}
 		if len(value) > maxRecordedClaim {
 			value = jsontext.Value(strconv.Quote("left out: " + strconv.Itoa(len(value)) + " bytes"))
 		}
-		if claims == nil {
-			claims = make(map[string]jsontext.Value, len(names))
+		if others == nil {
+			others = make(map[string]jsontext.Value, len(names))
 		}
-		claims[name] = value
+		others[name] = value.Clone()
 	}
-	return claims
+	return others
 }
 
 // logAnswer logs what becomes of a token that an issuer of ours has signed, at a
@@ -155,9 +158,9 @@ func (r *recorder) logAnswer(ctx context.Context, question *question, answer *An
 	if !answer.WouldRefuse.IsZero() {
 		attributes = append(attributes, slog.String("would_refuse", string(answer.WouldRefuse.Code)), slog.String("would_refuse_text", answer.WouldRefuse.Text))
 	}
-	for _, name := range []string{"sub", "jti"} {
-		if value := answer.claim(name); value != "" {
-			attributes = append(attributes, slog.String(name, value))
+	for _, claim := range []struct{ name, value string }{{"sub", answer.Signed.Subject}, {"jti", answer.Signed.JTI}} {
+		if claim.value != "" {
+			attributes = append(attributes, slog.String(claim.name, claim.value))
 		}
 	}
 	attributes = append(attributes, slog.String("request_id", question.id))

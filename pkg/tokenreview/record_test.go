@@ -3,13 +3,18 @@ package tokenreview_test
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"tokenreview.dev/webhook/internal/issuertest"
+	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
 // recorded are the lines of the audit log, which is closed, without the fields that
@@ -69,6 +74,55 @@ func TestWhatIsRecordedOfADecision(t *testing.T) {
 	}
 }
 
+func TestADecisionThatIsUsedAgainIsRecordedEachTime(t *testing.T) {
+	s := startAudited(t, "", ", audit: {claims: [team]}")
+	registry := prometheus.NewRegistry()
+	s.handler = tokenreview.NewHandler(s.reviewer, tokenreview.Options{Audit: s.audit, Metrics: tokenreview.NewMetrics(registry), Log: slog.New(slog.DiscardHandler)})
+	accepted, refused := s.sign(nil), s.sign(claims{"aud": "elsewhere"})
+	var answers []string
+	for _, token := range []string{accepted, refused, accepted, refused} {
+		answers = append(answers, s.ask(s.apiserver(t), "/authenticate", token).Body.String())
+	}
+	if answers[2] != answers[0] || answers[3] != answers[1] {
+		t.Errorf("expected the same answers, got %q", answers)
+	}
+	expected := `# HELP tokenreview_cached_decisions Decisions that are remembered, whether or not they still hold.
+# TYPE tokenreview_cached_decisions gauge
+tokenreview_cached_decisions{outcome="allowed"} 1
+tokenreview_cached_decisions{outcome="refused"} 1
+# HELP tokenreview_cached_reviews_total Reviews that used a decision which was made for another request about the same token.
+# TYPE tokenreview_cached_reviews_total counter
+tokenreview_cached_reviews_total{issuer="main"} 2
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(expected), "tokenreview_cached_decisions", "tokenreview_cached_reviews_total"); err != nil {
+		t.Error(err)
+	}
+	s.closeAudit(t)
+	var lines []record
+	for line := range bytes.Lines(s.lines.Bytes()) {
+		var one record
+		if err := json.Unmarshal(line, &one); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"time", "requestID", "duration"} {
+			delete(one, name)
+		}
+		lines = append(lines, one)
+	}
+	if len(lines) != 4 {
+		t.Fatalf("expected four lines, got %v", lines)
+	}
+	for i, again := range lines[2:] {
+		if lines[i]["cached"] != false || again["cached"] != true {
+			t.Errorf("expected the second alone to be cached, got %v and %v", lines[i], again)
+		}
+		again["cached"] = false
+		if diff := cmp.Diff(lines[i], again); diff != "" {
+			t.Errorf("expected nothing else to differ (-first +again)\n%s", diff)
+		}
+	}
+}
+
 func TestALevelIsForOneIssuerOrForAllThatHaveNone(t *testing.T) {
 	for _, test := range []struct{ name, spec, policy, want string }{
 		{"everything by default", "", "", "Allowed TokenMalformed AudienceMismatch"},
@@ -95,6 +149,26 @@ func TestALevelIsForOneIssuerOrForAllThatHaveNone(t *testing.T) {
 func TestExemplarsCarryTheRequestID(t *testing.T) {
 	registry, s := countedBy(t)
 	id := s.post("application/json", review("authentication.k8s.io/v1", "opaque")).Header().Get("X-Request-Id")
+	expectExemplars(t, registry, id)
+}
+
+func TestOneRequestInASecondIsAnExemplar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		registry, s := countedBy(t)
+		post := func() string {
+			return s.post("application/json", review("authentication.k8s.io/v1", "opaque")).Header().Get("X-Request-Id")
+		}
+		first := post()
+		post()
+		expectExemplars(t, registry, first)
+		time.Sleep(time.Second) // of the bubble's clock
+		expectExemplars(t, registry, post())
+	})
+}
+
+// expectExemplars wants an exemplar of each count to carry the id of a request.
+func expectExemplars(t *testing.T, registry *prometheus.Registry, id string) {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +184,7 @@ func TestExemplarsCarryTheRequestID(t *testing.T) {
 					found[family.GetName()] = exemplar.GetLabel()[0].GetName() + "=" + exemplar.GetLabel()[0].GetValue()
 				}
 			}
-			if histogram := metric.GetHistogram(); histogram != nil && (histogram.GetSchema() == 0 || len(histogram.GetPositiveSpan()) == 0) {
+			if histogram := metric.GetHistogram(); histogram != nil && (histogram.GetSchema() == 0 || len(histogram.GetPositiveSpan()) == 0 && histogram.GetZeroCount() == 0) {
 				t.Errorf("%s is no native histogram", family.GetName())
 			}
 		}

@@ -8,6 +8,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"tokenreview.dev/webhook/internal/jsonobject"
 )
 
 // Status is the answer as the status of a TokenReview. v1beta1 spells it in the
@@ -34,9 +36,11 @@ func (a *Answer) Status() authenticationv1.TokenReviewStatus {
 	case a.Issuer == "":
 		return authenticationv1.TokenReviewStatus{}
 	default:
-		return authenticationv1.TokenReviewStatus{Error: fmt.Sprintf("%s: %s", a.Issuer, a.Refusal)}
+		return authenticationv1.TokenReviewStatus{Error: a.errorText()}
 	}
 }
+
+func (a *Answer) errorText() string { return a.Issuer + ": " + a.Refusal.String() }
 
 // TokenReview is the answer as a whole TokenReview of the given version, without
 // the token.
@@ -45,6 +49,59 @@ func (a *Answer) TokenReview(apiVersion string) *authenticationv1.TokenReview {
 		TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "TokenReview"},
 		Status:   a.Status(),
 	}
+}
+
+// answerSize is enough for most answers.
+const answerSize = 1 << 10
+
+// tokenReviewJSON is TokenReview with annotations, as JSON. What is not UTF-8 is replaced,
+// as json.Marshal does.
+func (a *Answer) tokenReviewJSON(apiVersion string, annotations map[string]string) []byte {
+	w := jsonobject.New(make([]byte, 0, answerSize))
+	w.Text("kind", "TokenReview")
+	w.Text("apiVersion", apiVersion)
+	w.Begin("metadata")
+	if len(annotations) > 0 {
+		w.Begin("annotations")
+		for _, name := range jsonobject.Names(annotations) {
+			w.Text(name, annotations[name])
+		}
+		w.Finish()
+	}
+	w.Finish()
+	w.Begin("spec")
+	w.Finish()
+	w.Begin("status")
+	if a.User != nil {
+		w.Bool("authenticated", true)
+	}
+	w.Begin("user")
+	if a.User != nil {
+		a.writeUser(w)
+	}
+	w.Finish()
+	if a.User != nil {
+		w.OptionalTexts("audiences", a.Audiences)
+	} else if a.Issuer != "" {
+		w.Text("error", a.errorText())
+	}
+	w.Finish()
+	data, _ := w.End()
+	return data
+}
+
+func (a *Answer) writeUser(w *jsonobject.Writer) {
+	w.OptionalText("username", a.User.Name)
+	w.OptionalText("uid", a.User.UID)
+	w.OptionalTexts("groups", a.User.Groups)
+	if len(a.User.Extra) == 0 {
+		return
+	}
+	w.Begin("extra")
+	for _, key := range jsonobject.Names(a.User.Extra) {
+		w.Texts(key, a.User.Extra[key])
+	}
+	w.Finish()
 }
 
 func newStatus(code int32, status metav1.StatusReason, message string) *metav1.Status {
@@ -88,6 +145,10 @@ func writeJSON(w http.ResponseWriter, code int, value any) {
 		// Cannot be: the types are Kubernetes' own, made of text and lists.
 		panic(err)
 	}
+	writeBody(w, code, body)
+}
+
+func writeBody(w http.ResponseWriter, code int, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))

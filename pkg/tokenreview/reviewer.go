@@ -6,8 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apiserver/pkg/authentication/user"
 
+	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
 	"tokenreview.dev/webhook/pkg/issuers"
 	"tokenreview.dev/webhook/pkg/policy"
@@ -29,6 +31,10 @@ type Rules struct {
 	Limits Limits
 	// Permissions say who may ask what.
 	Permissions Permissions
+	// Decisions says for how long decisions are used again.
+	Decisions DecisionCache
+	// Now is the clock by which they grow old, time.Now if nil.
+	Now func() time.Time
 	// Records says what is written down of the tokens of each issuer, by its name, and
 	// with the name "" of those of no configured issuer. Zero values are all decisions,
 	// and no claims.
@@ -50,9 +56,9 @@ type Answer struct {
 	// Proven is whether Issuer is shown to have signed the token. While it is false,
 	// anybody may have written the token.
 	Proven bool
-	// Claims are what Issuer has signed, whether or not the token is accepted: for the
-	// record. Nil unless Proven.
-	Claims *issuers.Claims
+	// Signed is what is recorded of the claims that Issuer has signed, whether or not the
+	// token is accepted. Zero unless Proven.
+	Signed SignedClaims
 	// User is who the token speaks for, nil unless it is allowed in.
 	User *user.DefaultInfo
 	// Audiences are those of the request that the token is for as well.
@@ -69,6 +75,17 @@ type Answer struct {
 	// Overloaded means that nothing was decided, because too many reviews of the
 	// issuer's tokens are under way: the caller may try again.
 	Overloaded bool
+	// Cached is whether it was decided for another request with the same token and
+	// audiences.
+	Cached bool
+}
+
+// SignedClaims are the claims of a proven token that are recorded, empty where it has
+// none that is text.
+type SignedClaims struct {
+	JTI, Subject string
+	// Others are those that the issuer's RecordRule names.
+	Others map[string]jsontext.Value
 }
 
 // Reason is the code of the refusal, or reason.Allowed.
@@ -83,6 +100,8 @@ func (a *Answer) Reason() string {
 // use.
 type Reviewer struct {
 	inForce atomic.Pointer[inForce]
+	// names are those of tokens and audiences in decisions.
+	names *keyedhash.Hash
 	// requests are those under way, whatever becomes of them.
 	requests gate
 }
@@ -90,13 +109,14 @@ type Reviewer struct {
 // inForce is rules, and how many reviews by them are under way.
 type inForce struct {
 	*Rules
-	limits Limits // with defaults filled in
-	shares shares
+	limits    Limits // with defaults filled in
+	shares    shares
+	decisions *decisions
 }
 
 // NewReviewer returns a reviewer that decides by rules.
 func NewReviewer(rules *Rules) *Reviewer {
-	r := &Reviewer{}
+	r := &Reviewer{names: keyedhash.New(nil)}
 	r.Use(rules)
 	return r
 }
@@ -104,8 +124,11 @@ func NewReviewer(rules *Rules) *Reviewer {
 // Rules returns the rules in force.
 func (r *Reviewer) Rules() *Rules { return r.inForce.Load().Rules }
 
-// recordRule says what is written down of an issuer's tokens by the rules in force.
-func (r *Reviewer) recordRule(issuer string) RecordRule { return r.Rules().Records[issuer] }
+// auditLevel says which decisions about an issuer's tokens are written down by the rules
+// in force.
+func (r *Reviewer) auditLevel(issuer string) v1alpha1.AuditLevel {
+	return r.Rules().Records[issuer].Level
+}
 
 // Use puts other rules in force, for every review that begins from now on.
 func (r *Reviewer) Use(rules *Rules) {
@@ -114,53 +137,76 @@ func (r *Reviewer) Use(rules *Rules) {
 		before = current.shares
 	}
 	limits := rules.Limits.orDefault()
-	r.inForce.Store(&inForce{Rules: rules, limits: limits, shares: newShares(rules, limits, before)})
+	r.inForce.Store(&inForce{Rules: rules, limits: limits, shares: newShares(rules, limits, before), decisions: newDecisions(rules)})
 }
 
 // Review decides who token speaks for. audiences are those that the caller asks
-// about, and may be empty.
+// about, and may be empty. The answer may be others' as well, and is not to be changed.
 func (r *Reviewer) Review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+	rules := r.inForce.Load()
+	name := r.names.Texts(append([]string{token}, audiences...)...)
+	// Whoever asks for the steps wants them taken.
+	if known, ok := rules.decisions.recall(name); ok && !t.On() {
+		return known
+	}
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
-	rules := r.inForce.Load()
-	answer := rules.review(ctx, token, audiences, t)
-	// A change of the rules ends what the old ones were waiting for.
-	for current := r.inForce.Load(); answer.Undecided && current != rules; current = r.inForce.Load() {
+	for {
+		decide := func() *decided { return rules.decide(ctx, token, audiences, t) }
+		var answer Answer
+		if t.On() {
+			answer = decide().answer
+		} else {
+			answer = rules.decisions.once(ctx, name, decide)
+		}
+		current := r.inForce.Load()
+		if !answer.Undecided || current == rules {
+			return answer
+		}
+		// A change of the rules ends what the old ones were waiting for.
 		rules = current
-		answer = rules.review(ctx, token, audiences, t)
 	}
-	return answer
 }
 
-func (r *inForce) review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+// decide decides by what token says.
+func (r *inForce) decide(ctx context.Context, token string, audiences []string, t *trace.Trace) *decided {
 	verification, err := r.Issuers.Verify(ctx, token, t)
-	answer := Answer{Proven: verification.Proven, Claims: verification.Signed, Refusal: verification.Refusal}
+	made := &decided{
+		answer: Answer{Proven: verification.Proven, Refusal: verification.Refusal},
+		issuer: verification.Issuer, keys: verification.Keys, expiry: verification.Expiry,
+		asked: verification.Asked, size: len(token),
+	}
+	answer := &made.answer
 	if verification.Issuer != nil {
 		answer.Issuer = verification.Issuer.Name()
+	}
+	if verification.Signed != nil {
+		answer.Signed = recorded(verification.Signed, r.Records[answer.Issuer].Claims)
 	}
 	if err != nil {
 		answer.Undecided = true
 		answer.Refusal = reason.Undecided(err)
-		return answer
+		return made
 	}
 	if verification.Claims == nil {
-		return answer
+		return made
 	}
 	// From here on others may be asked, who may hang.
 	share := r.shares.issuer[answer.Issuer]
 	if !share.enter(r.shares.limit) {
 		answer.Overloaded = true
-		return answer
+		return made
 	}
 	defer share.leave()
 	request := policy.Request{Claims: verification.Claims, Token: token}
 	decision, err := r.Policies[answer.Issuer].Decide(ctx, request, t)
 	answer.User, answer.Refusal, answer.WouldRefuse = decision.User, decision.Refusal, decision.WouldRefuse
 	answer.Undecided = err != nil
+	made.asked = made.asked || decision.Asked
 	if answer.User != nil {
 		answer.Audiences = commonAudiences(audiences, verification.Claims)
 	}
-	return answer
+	return made
 }
 
 // commonAudiences returns the requested audiences that the token is for. The API

@@ -21,6 +21,8 @@ type WebhookConfigurationSpec struct {
 	Callers Callers `json:"callers,omitzero"`
 	// Limits bound what callers take up.
 	Limits Limits `json:"limits,omitzero"`
+	// DecisionCache says for how long decisions are used again.
+	DecisionCache DecisionCache `json:"decisionCache,omitzero"`
 	// Audit says what is written down of decisions, and where.
 	Audit Audit `json:"audit,omitzero"`
 }
@@ -61,6 +63,23 @@ type Limits struct {
 	// takes the place of the oldest whose caller has shown no accepted certificate, or is
 	// reset. Default 512; never nil in a Config.
 	MaxConnections *int `json:"maxConnections,omitempty"`
+}
+
+// DecisionCache says for how long decisions about proven tokens are used again, for the
+// same token and audiences. What could not be decided never is, nor is a decision for
+// which Microsoft Graph or another cluster was asked: these have a cacheTTL of their own.
+// A change of the configuration, or of the issuer's keys, ends it.
+type DecisionCache struct {
+	// AllowedTTL is for tokens that are accepted, up to 10 minutes, and never past their
+	// exp. 0 is not at all. Default 10s, which is for how long kube-apiserver remembers
+	// tokens that it need not ask about; never nil in a Config.
+	AllowedTTL *metav1.Duration `json:"allowedTTL,omitempty"`
+	// RefusedTTL is for tokens that are refused, up to a minute. 0 is not at all. Default
+	// 5s; never nil in a Config.
+	RefusedTTL *metav1.Duration `json:"refusedTTL,omitempty"`
+	// MaxEntries is how many decisions of either kind are remembered at a time, 0 for
+	// none. Default 10000; never nil in a Config.
+	MaxEntries *int `json:"maxEntries,omitempty"`
 }
 
 // Audit says what is written down of decisions, and where.

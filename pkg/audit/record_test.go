@@ -1,0 +1,78 @@
+package audit
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Whoever adds a field to Record adds it to the line.
+func TestALineIsTheRecordAsItsTagsSay(t *testing.T) {
+	full := Record{}
+	fill(reflect.ValueOf(&full).Elem())
+	for _, test := range []struct {
+		name   string
+		record Record
+	}{
+		{"every field", full},
+		{"no field", Record{}},
+		{"lists and maps that are empty", Record{Groups: []string{}, Claims: map[string]jsontext.Value{}, Caller: Caller{URIs: []string{}}}},
+		{"text that must be escaped", Record{Message: "\"\\\n\x00<&>\u2028é", Groups: []string{`"`, ""}, Claims: map[string]jsontext.Value{`"`: jsontext.Value(`"\u0061\u2028<"`)}}},
+		{"claims that are no text", Record{Claims: map[string]jsontext.Value{
+			"z": jsontext.Value(`{ "b" : [ 1.50, null ], "a" : {} }`), "a": jsontext.Value(`12345678901234567890`), "": jsontext.Value(`true`)}}},
+		{"times and durations", Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Duration: 1e-9, Omitted: 1 << 40}},
+		{"a time with nanoseconds", Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 1234567, time.UTC), Duration: 12.000000345}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			want, err := json.Marshal(&test.record, json.Deterministic(true))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := test.record.appendLine(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want)+"\n", string(got)); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+	for _, record := range []Record{{Username: "\xff"}, {Claims: map[string]jsontext.Value{"a": jsontext.Value("{")}}} {
+		if line, err := record.appendLine(nil); err == nil {
+			t.Errorf("expected an error, as json.Marshal gives, got %s", line)
+		}
+	}
+}
+
+// fill gives every field of a struct a value, each its own.
+func fill(value reflect.Value) {
+	for i := range value.NumField() {
+		switch field := value.Field(i); field.Interface().(type) {
+		case string:
+			field.SetString(fmt.Sprintf("text %d", i))
+		case []string:
+			field.Set(reflect.ValueOf([]string{fmt.Sprintf("first %d", i), "second"}))
+		case bool:
+			field.SetBool(true)
+		case int64:
+			field.SetInt(int64(i))
+		case float64:
+			field.SetFloat(float64(i) / 100)
+		case time.Time:
+			field.Set(reflect.ValueOf(time.Date(2026, 11, 25, 9, 30, 1, i, time.UTC)))
+		case map[string]jsontext.Value:
+			field.Set(reflect.ValueOf(map[string]jsontext.Value{"b": jsontext.Value(`"2"`), "a": jsontext.Value(`[1]`)}))
+		case Fingerprint:
+			field.Set(reflect.ValueOf(Fingerprint{1, 15: 0xff}))
+		case Caller:
+			fill(field)
+		default:
+			panic(fmt.Sprintf("a field of type %s, which is not filled", field.Type()))
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package tokenreview
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/utils/lru"
+
+	"tokenreview.dev/webhook/internal/keyedhash"
+	"tokenreview.dev/webhook/pkg/issuers"
+	"tokenreview.dev/webhook/pkg/reason"
+)
+
+// DecisionCache says for how long decisions are used again, for the same token and
+// audiences. The zero value is never.
+type DecisionCache struct {
+	// AllowedTTL is for accepted tokens, which are never accepted past their exp, and
+	// RefusedTTL for refused ones.
+	AllowedTTL, RefusedTTL time.Duration
+	// MaxEntries is how many decisions of either kind are remembered at a time.
+	MaxEntries int
+}
+
+// DefaultDecisionCache is what kube-apiserver does itself with tokens that it need not
+// ask a webhook about: 10 seconds. A refusal has half of that, since whoever mends what
+// it is about tries again.
+func DefaultDecisionCache() DecisionCache {
+	return DecisionCache{AllowedTTL: 10 * time.Second, RefusedTTL: 5 * time.Second, MaxEntries: 10_000}
+}
+
+// maxKeptToken is the length in bytes above which nothing is remembered of a token: what
+// a decision holds is about as long. Tokens of real issuers stay below, with some 300
+// groups in them.
+const maxKeptToken = 16 << 10
+
+// decisions are those that were made lately by one configuration, and those that are
+// being made. Of the tokens they hold nothing but keyed hashes. They are safe for
+// concurrent use.
+//
+// Nothing that anybody can make up pushes out a decision: only those about proven tokens
+// are remembered, and refused ones apart, since of some issuers, GitHub first of all,
+// every stranger can get tokens.
+type decisions struct {
+	config DecisionCache
+	now    func() time.Time
+
+	mu               sync.Mutex
+	allowed, refused *lru.Cache // of keyedhash.Sum → *decided
+	underWay         map[keyedhash.Sum]*flight
+}
+
+// decided is a decision, and what it rests on.
+type decided struct {
+	answer Answer
+	// issuer and keys have proved the token, and expiry is its exp where it is for us.
+	issuer *issuers.Issuer
+	keys   *issuers.KeySet
+	expiry time.Time
+	// size is the token's in bytes.
+	size int
+	// asked is whether somebody else's answer is part of it, who has a memory of their own.
+	asked bool
+	// from and until are when it holds: by the clock on the wall, which may be put back,
+	// and does not stand still while a machine sleeps.
+	from, until time.Time
+}
+
+// lasts reports whether the same would be decided again in a moment.
+func (d *decided) lasts() bool {
+	switch d.answer.Refusal.Code {
+	case reason.NotYetValid, reason.LifetimeTooLong:
+		// Of an iat or nbf ahead, which comes.
+		return false
+	}
+	return d.size <= maxKeptToken && d.answer.Proven && !d.answer.Undecided && !d.answer.Overloaded && !d.asked
+}
+
+// holds reports whether a decision is still as good as another: soon enough, and by the
+// keys that tokens are verified with now.
+func (d *decided) holds(now time.Time) bool {
+	return !now.Before(d.from) && !now.After(d.until) && d.issuer.KeysInUse() == d.keys
+}
+
+// flight is a decision that is being made.
+type flight struct {
+	landed chan struct{} // is closed when the decision is made
+	// answer is what was decided, nil if whoever led has left before the end.
+	answer *Answer
+}
+
+func newDecisions(rules *Rules) *decisions {
+	d := &decisions{config: rules.Decisions, now: rules.Now, underWay: make(map[keyedhash.Sum]*flight)}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	size := max(1, d.config.MaxEntries) // 0 would be no bound
+	d.allowed, d.refused = lru.New(size), lru.New(size)
+	return d
+}
+
+// recall returns a decision that was made before and still holds.
+func (d *decisions) recall(name keyedhash.Sum) (Answer, bool) {
+	for _, kept := range []*lru.Cache{d.allowed, d.refused} {
+		value, ok := kept.Get(name)
+		if !ok {
+			continue
+		}
+		if known := value.(*decided); known.holds(d.now()) {
+			return known.answer.again(), true
+		}
+		kept.Remove(name)
+	}
+	return Answer{}, false
+}
+
+// again is the answer for one more request.
+func (a Answer) again() Answer {
+	a.Cached = true
+	return a
+}
+
+// once returns the decision about what goes by a name: one that was made before, or the
+// one that somebody is making, or what decide comes to until ctx ends. A burst of one
+// token is decided once.
+//
+// It is not x/sync's singleflight, in which nobody can leave before the end but at the
+// price of a goroutine for each decision, whose panic would end the process.
+func (d *decisions) once(ctx context.Context, name keyedhash.Sum, decide func() *decided) Answer {
+	for {
+		underWay, leads := d.join(name)
+		if leads {
+			return d.lead(ctx, name, underWay, decide)
+		}
+		select {
+		case <-underWay.landed:
+			if underWay.answer != nil {
+				return underWay.answer.again()
+			}
+		case <-ctx.Done():
+			// Alone, to say what it is that there was no time for.
+			return decide().answer
+		}
+	}
+}
+
+// join returns the flight of a name, a new one if there is none: then the caller leads,
+// and lands it.
+func (d *decisions) join(name keyedhash.Sum) (underWay *flight, leads bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	underWay, found := d.underWay[name]
+	if !found {
+		underWay = &flight{landed: make(chan struct{})}
+		d.underWay[name] = underWay
+	}
+	return underWay, !found
+}
+
+// lead decides for everybody who has joined. Where that fails them, because of a panic or
+// because the leader's own time is up, they go on without.
+func (d *decisions) lead(ctx context.Context, name keyedhash.Sum, underWay *flight, decide func() *decided) Answer {
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.underWay, name)
+		close(underWay.landed)
+	}()
+	// The flight before may have landed meanwhile.
+	if known, ok := d.recall(name); ok {
+		underWay.answer = &known
+		return known
+	}
+	made := decide()
+	if ctx.Err() == nil {
+		underWay.answer = &made.answer
+	}
+	d.keep(name, made)
+	return made.answer
+}
+
+// keep remembers a decision if it lasts.
+func (d *decisions) keep(name keyedhash.Sum, made *decided) {
+	kept, ttl := d.refused, d.config.RefusedTTL
+	if made.answer.User != nil {
+		kept, ttl = d.allowed, d.config.AllowedTTL
+	}
+	if ttl <= 0 || d.config.MaxEntries <= 0 || !made.lasts() {
+		return
+	}
+	made.from = d.now().Round(0)
+	made.until = made.from.Add(ttl)
+	if made.answer.User != nil && made.expiry.Before(made.until) {
+		made.until = made.expiry
+	}
+	kept.Add(name, made)
+}
