@@ -39,7 +39,6 @@ type Options struct {
 type Set struct {
 	issuers []*Issuer
 	byURL   map[string]*Issuer
-	byName  map[string]*Issuer
 	room    *semaphore.Weighted // of previous sets, too: they may have tokens that wait
 }
 
@@ -79,7 +78,7 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 			*observer = func(string, error) {}
 		}
 	}
-	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), byName: make(map[string]*Issuer, len(configs)), room: newRoom()}
+	set := &Set{byURL: make(map[string]*Issuer, len(configs)+1), room: newRoom()}
 	if previous != nil {
 		set.room = previous.room
 	}
@@ -93,7 +92,6 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 		}
 		set.issuers = append(set.issuers, issuer)
 		set.byURL[config.URL] = issuer
-		set.byName[config.Name] = issuer
 		if config.URL == googleIssuer {
 			set.byURL[googleIssuerSchemeless] = issuer
 		}
@@ -114,9 +112,6 @@ func NewSet(configs []Config, previous *Set, options Options) (*Set, error) {
 	}
 	return set, nil
 }
-
-// Issuer returns the issuer of that short name, nil if there is none.
-func (s *Set) Issuer(name string) *Issuer { return s.byName[name] }
 
 // sameSource returns the issuer of s of the same URL whose keys come from the same
 // place, nil if there is none.

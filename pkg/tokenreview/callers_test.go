@@ -212,23 +212,24 @@ func TestARefusalEndsTheConnection(t *testing.T) {
 	g := newGate(t, ca)
 	for name, test := range map[string]struct {
 		certificate *tls.Certificate
-		connections int
+		connections int64
 	}{
 		"of a caller that is accepted":                  {ca.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 1},
 		"of a caller without a certificate":             {nil, 3},
 		"of a caller whose certificate is not accepted": {stranger.client(t, x509.ExtKeyUsageClientAuth, time.Hour), 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, opened := g.client(t, test.certificate), 0
+			client := g.client(t, test.certificate)
+			var opened atomic.Int64 // A transport connects in a goroutine of its own.
 			dial := &net.Dialer{}
 			client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-				opened++
+				opened.Add(1)
 				return dial.DialContext(ctx, network, address)
 			}
 			for range 3 {
 				g.get(t, client)
 			}
-			if opened != test.connections {
+			if opened := opened.Load(); opened != test.connections {
 				t.Errorf("expected three requests on %d connections, got %d", test.connections, opened)
 			}
 		})

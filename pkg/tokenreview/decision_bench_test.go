@@ -1,7 +1,6 @@
 package tokenreview_test
 
 import (
-	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -12,16 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
-	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
-
 	"tokenreview.dev/webhook/internal/acceptance"
-	"tokenreview.dev/webhook/pkg/config"
+	"tokenreview.dev/webhook/pkg/tokenreview"
 )
 
-// BenchmarkDecision shows what a decision costs beside the one thing in it that cannot be
+// BenchmarkDecision shows what a decision that is made anew costs beside the one thing in it that cannot be
 // saved, the check of the signature, and beside upstream's authenticator. It takes turns
 // with all three about one token of GitHub's, on one processor, and reports the median time
 // of each and how many times the one the other is. Upstream knows no allow-list: beside
@@ -41,7 +35,10 @@ func BenchmarkDecision(b *testing.B) {
 				b.Fatal(err)
 			}
 			reviewer, loaded := newReviewer(b, data)
-			theirs := upstreamFor(b, &loaded.Issuers[0])
+			anew := *reviewer.Rules()
+			anew.Decisions = tokenreview.DecisionCache{}
+			reviewer.Use(&anew)
+			theirs := upstream(b, loaded)[0]
 			accepted, _ := c.Token(test.token, time.Now())
 			token := running.Sign(c, accepted)
 			input, encoded := token[:strings.LastIndexByte(token, '.')], token[strings.LastIndexByte(token, '.')+1:]
@@ -109,28 +106,4 @@ func acceptanceCase(b *testing.B, name string) acceptance.Case {
 		b.Fatalf("there is no case %q", name)
 	}
 	return cases[i]
-}
-
-// upstreamFor makes upstream's authenticator for an issuer, its keys fetched.
-func upstreamFor(b *testing.B, issuer *config.Issuer) authenticator.Token {
-	b.Helper()
-	ca, err := dynamiccertificates.NewStaticCAContent("issuer", []byte(issuer.JWT.Issuer.CertificateAuthority))
-	if err != nil {
-		b.Fatal(err)
-	}
-	theirs, err := oidc.New(b.Context(), oidc.Options{
-		JWTAuthenticator:     issuer.JWT,
-		CAContentProvider:    ca,
-		SupportedSigningAlgs: oidc.AllValidSigningAlgorithms(),
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	err = wait.PollUntilContextTimeout(b.Context(), 5*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		return theirs.HealthCheck() == nil, nil
-	})
-	if err != nil {
-		b.Fatal(theirs.HealthCheck())
-	}
-	return theirs
 }

@@ -30,7 +30,7 @@ type claims = issuertest.Claims
 // configuration and token it must come to the same user or refuse as well.
 
 // upstream makes upstream's authenticators for a configuration, their keys fetched.
-func upstream(t *testing.T, loaded *config.Config) []authenticator.Token {
+func upstream(t testing.TB, loaded *config.Config) []authenticator.Token {
 	t.Helper()
 	var all []authenticator.Token
 	for _, issuer := range loaded.Issuers {
