@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -17,17 +18,14 @@ import (
 // here. It is for one decision, and not safe for concurrent use.
 type claimsValue struct {
 	claims *issuers.Claims
-	// read are the claims that were read, by name.
-	read map[string]ref.Val
+	// decoded are the claims that were read, by name, but for texts: to read one again
+	// costs less than to remember it.
+	decoded map[string]ref.Val
 	// upstream is nil until an expression does something else with the claims.
 	upstream *lazy.MapValue
 }
 
 var _ traits.Mapper = (*claimsValue)(nil)
-
-func newClaimsValue(claims *issuers.Claims) *claimsValue {
-	return &claimsValue{claims: claims, read: make(map[string]ref.Val)}
-}
 
 // Find returns a claim by its name, in which escapes stand for what has no place in a
 // name of CEL's.
@@ -37,10 +35,14 @@ func (v *claimsValue) Find(key ref.Val) (ref.Val, bool) {
 		return v.whole().Find(key)
 	}
 	name, ok := unescape(string(escaped))
-	if !ok || !v.claims.Has(name) {
+	if !ok {
 		return nil, false
 	}
-	return v.claim(name), true
+	raw, ok := v.claims.Get(name)
+	if !ok {
+		return nil, false
+	}
+	return v.decode(name, raw), true
 }
 
 // Get returns a claim as Find does, or an error.
@@ -52,23 +54,26 @@ func (v *claimsValue) Get(key ref.Val) ref.Val {
 	return value
 }
 
-// claim decodes a claim that the token has, numbers as doubles, as upstream does.
-func (v *claimsValue) claim(name string) ref.Val {
-	value, ok := v.read[name]
+// decode decodes a claim, numbers as doubles, as upstream does.
+func (v *claimsValue) decode(name string, raw jsontext.Value) ref.Val {
+	if raw.Kind() == '"' {
+		var room [256]byte
+		if text, err := jsontext.AppendUnquote(room[:0], raw); err == nil {
+			return types.String(text)
+		}
+	}
+	value, ok := v.decoded[name]
 	if !ok {
-		value = decoded(v.claims, name)
-		v.read[name] = value
+		value = decoded(name, raw)
+		if v.decoded == nil {
+			v.decoded = make(map[string]ref.Val)
+		}
+		v.decoded[name] = value
 	}
 	return value
 }
 
-func decoded(claims *issuers.Claims, name string) ref.Val {
-	raw, _ := claims.Get(name)
-	if raw.Kind() == '"' {
-		if text, err := claims.String(name); err == nil {
-			return types.String(text)
-		}
-	}
+func decoded(name string, raw jsontext.Value) ref.Val {
 	var native any
 	if err := json.Unmarshal(raw, &native); err != nil {
 		return types.NewErr("claim %q: %v", name, err)
@@ -80,8 +85,8 @@ func decoded(claims *issuers.Claims, name string) ref.Val {
 func (v *claimsValue) whole() *lazy.MapValue {
 	if v.upstream == nil {
 		v.upstream = lazy.NewMapValue(types.NewObjectType("kubernetes.claims"))
-		for name := range v.claims.All() {
-			v.upstream.Append(name, func(*lazy.MapValue) ref.Val { return v.claim(name) })
+		for name, raw := range v.claims.All() {
+			v.upstream.Append(name, func(*lazy.MapValue) ref.Val { return v.decode(name, raw) })
 		}
 	}
 	return v.upstream

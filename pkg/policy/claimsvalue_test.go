@@ -93,7 +93,7 @@ func TestExpressionsSeeTheClaimsThatUpstreamShowsThem(t *testing.T) {
 		t.Run(expression, func(t *testing.T) {
 			mapper := mapperOf(t, &authenticationcel.ClaimMappingExpression{Expression: expression})
 			claims := testClaims(t, manyKindsOfClaims)
-			ours := newClaimsValue(claims)
+			ours := &claimsValue{claims: claims}
 			want := evaluated(t, mapper, allClaims(claims))
 			for range 2 { // Another expression reads what this one has read.
 				if got := evaluated(t, mapper, ours); got != want {
@@ -107,7 +107,7 @@ func TestExpressionsSeeTheClaimsThatUpstreamShowsThem(t *testing.T) {
 // What no expression gets at is as it is upstream, too.
 func TestClaimsAreTheMapThatUpstreamHas(t *testing.T) {
 	claims := testClaims(t, manyKindsOfClaims)
-	ours, theirs := newClaimsValue(claims), allClaims(claims)
+	ours, theirs := &claimsValue{claims: claims}, allClaims(claims)
 	if ours.Size() != theirs.Size() {
 		t.Errorf("expected the size %v, got %v", theirs.Size(), ours.Size())
 	}
@@ -136,6 +136,6 @@ func TestClaimsAreTheMapThatUpstreamHas(t *testing.T) {
 	same("Type", ours.Type(), theirs.Type())
 	same("Value", ours.Value(), theirs.Value())
 	same("Equal", ours.Equal(ours), theirs.Equal(theirs))
-	same("Equal", ours.Equal(newClaimsValue(claims)), theirs.Equal(allClaims(claims)))
+	same("Equal", ours.Equal(&claimsValue{claims: claims}), theirs.Equal(allClaims(claims)))
 	same("Equal", ours.Equal(types.String("")), theirs.Equal(types.String("")))
 }

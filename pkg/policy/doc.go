@@ -10,6 +10,7 @@
 //
 // Read it in this order: policy.go and checks.go; for the policy's own checks
 // lifetime.go, email.go, github.go with github_index.go, github_refusal.go and
-// pattern.go, entra.go, overage.go, kubernetes.go and liveness.go; for upstream's mapping.go, rules.go and reserved.go. claimsvalue.go
-// shows claims to CEL, and value.go users.
+// pattern.go, entra.go, overage.go, kubernetes.go and liveness.go; for upstream's
+// mapping.go, rules.go and reserved.go. claimsvalue.go and value.go show claims and users
+// to CEL, and plain.go does without it where it can.
 package policy

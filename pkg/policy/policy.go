@@ -101,7 +101,7 @@ type Policy struct {
 func New(config Config) *Policy {
 	p := &Policy{
 		mappings:            config.Authenticator.ClaimMappings,
-		expressions:         config.Expressions,
+		expressions:         withPlainMappers(config.Expressions, &config.Authenticator.ClaimMappings),
 		required:            requiredClaims(config.Authenticator.ClaimValidationRules),
 		ignoreEmailVerified: config.Policy.EmailVerified == v1alpha1.EmailVerifiedIgnored,
 		entra:               config.EntraTenant != "",
@@ -153,7 +153,7 @@ type review struct {
 // claimsValue is the claims as CEL sees them.
 func (r *review) claimsValue() *claimsValue {
 	if r.value == nil {
-		r.value = newClaimsValue(r.Claims)
+		r.value = &claimsValue{claims: r.Claims}
 	}
 	return r.value
 }

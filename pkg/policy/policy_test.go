@@ -193,3 +193,23 @@ func TestTheOrderOfChecks(t *testing.T) {
 type alwaysAlive struct{}
 
 func (alwaysAlive) Check(context.Context, string, []string, string) (string, error) { return "", nil }
+
+func TestEachMappingReadsItsOwnClaim(t *testing.T) {
+	for _, more := range []string{"", ` + ""`} { // an expression that is the name of a claim, and one that is not
+		p := compiled(t, policy.Config{Authenticator: apiserver.JWTAuthenticator{
+			Issuer: apiserver.Issuer{URL: "https://issuer.example", Audiences: []string{"a"}},
+			ClaimMappings: apiserver.ClaimMappings{
+				Username: apiserver.PrefixedClaimOrExpression{Expression: "claims.name" + more},
+				Groups:   apiserver.PrefixedClaimOrExpression{Expression: "claims.team" + more},
+				UID:      apiserver.ClaimOrExpression{Expression: "claims.number" + more},
+				Extra:    []apiserver.ExtraMapping{{Key: "example.com/a", ValueExpression: "claims.a" + more}, {Key: "example.com/b", ValueExpression: "claims.b" + more}},
+			},
+		}})
+		got := decide(t, p, `{"sub":"x","name":"jane","team":"devs","number":"7","a":"first","b":"second"}`)
+		got.expect(t, "", "")
+		want := &user.DefaultInfo{Name: "jane", Groups: []string{"devs"}, UID: "7", Extra: map[string][]string{"example.com/a": {"first"}, "example.com/b": {"second"}}}
+		if diff := cmp.Diff(want, got.User); diff != "" {
+			t.Errorf("expected -, got +\n%s", diff)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
+)
+
+// plainExpression is an expression that is a claim, or puts texts and claims together:
+//
+//	claims.groups
+//	"github-actions:" + claims.repository_id + ":" + claims.ref
+//
+// Most are such, and CEL takes far longer to begin than it takes to read some claims.
+type plainExpression []plainTerm
+
+// plainTerm is a claim, by its name as an expression spells it, or text.
+type plainTerm struct{ claim, text types.String }
+
+const plainTermPattern = `claims\.([a-zA-Z_][a-zA-Z0-9_]*)|"([^"\\]*)"|'([^'\\]*)'`
+
+var (
+	plainTerms       = regexp.MustCompile(plainTermPattern)
+	plainExpressions = regexp.MustCompile(`^\s*(` + plainTermPattern + `)(\s*\+\s*(` + plainTermPattern + `))*\s*$`)
+)
+
+// newPlainExpression returns nil for every other expression.
+func newPlainExpression(expression string) plainExpression {
+	if !plainExpressions.MatchString(expression) {
+		return nil
+	}
+	var plain plainExpression
+	for _, found := range plainTerms.FindAllStringSubmatch(expression, -1) {
+		plain = append(plain, plainTerm{claim: types.String(found[1]), text: types.String(found[2] + found[3])})
+	}
+	return plain
+}
+
+// evaluate returns false where CEL has to say what comes of it: a claim is missing, or is
+// put together with others and is no text.
+func (e plainExpression) evaluate(claims traits.Mapper) (ref.Val, bool) {
+	var text strings.Builder
+	for _, term := range e {
+		if term.claim == "" {
+			text.WriteString(string(term.text))
+			continue
+		}
+		value, found := claims.Find(term.claim)
+		if !found || types.IsUnknownOrError(value) {
+			return nil, false
+		}
+		if len(e) == 1 {
+			return value, true
+		}
+		part, ok := value.(types.String)
+		if !ok {
+			return nil, false
+		}
+		text.WriteString(string(part))
+	}
+	return types.String(text.String()), true
+}
+
+// plainMapper evaluates expressions that are all plain.
+type plainMapper struct {
+	// ClaimsMapper is CEL's, for tokens for which one of them comes to nothing plain.
+	authenticationcel.ClaimsMapper
+	plain       []plainExpression
+	expressions []authenticationcel.ExpressionAccessor
+}
+
+// newPlainMapper returns a mapper for the expressions that compiled is a mapper for:
+// compiled itself unless all are plain.
+func newPlainMapper(compiled authenticationcel.ClaimsMapper,
+	expressions ...authenticationcel.ExpressionAccessor,
+) authenticationcel.ClaimsMapper {
+	mapper := &plainMapper{ClaimsMapper: compiled, expressions: expressions}
+	for _, expression := range expressions {
+		plain := newPlainExpression(expression.GetExpression())
+		if plain == nil {
+			return compiled
+		}
+		mapper.plain = append(mapper.plain, plain)
+	}
+	return mapper
+}
+
+// EvalClaimMapping evaluates the only expression.
+func (m *plainMapper) EvalClaimMapping(ctx context.Context, claims traits.Mapper) (authenticationcel.EvaluationResult, error) {
+	if results, ok := m.evaluate(claims); ok && len(results) == 1 {
+		return results[0], nil
+	}
+	return m.ClaimsMapper.EvalClaimMapping(ctx, claims)
+}
+
+// EvalClaimMappings evaluates all expressions.
+func (m *plainMapper) EvalClaimMappings(ctx context.Context, claims traits.Mapper) ([]authenticationcel.EvaluationResult, error) {
+	if results, ok := m.evaluate(claims); ok {
+		return results, nil
+	}
+	return m.ClaimsMapper.EvalClaimMappings(ctx, claims)
+}
+
+func (m *plainMapper) evaluate(claims traits.Mapper) ([]authenticationcel.EvaluationResult, bool) {
+	results := make([]authenticationcel.EvaluationResult, len(m.plain))
+	for i, plain := range m.plain {
+		value, ok := plain.evaluate(claims)
+		if !ok {
+			return nil, false
+		}
+		results[i] = authenticationcel.EvaluationResult{EvalResult: value, ExpressionAccessor: m.expressions[i]}
+	}
+	return results, true
+}
+
+// withPlainMappers returns mappers like compiled, those of mappings, that ask CEL no more
+// than they must.
+func withPlainMappers(compiled authenticationcel.CELMapper, mappings *apiserver.ClaimMappings) authenticationcel.CELMapper {
+	one := func(mapper authenticationcel.ClaimsMapper, expression string) authenticationcel.ClaimsMapper {
+		if mapper == nil {
+			return nil
+		}
+		return newPlainMapper(mapper, &authenticationcel.ClaimMappingExpression{Expression: expression})
+	}
+	compiled.Username = one(compiled.Username, mappings.Username.Expression)
+	compiled.Groups = one(compiled.Groups, mappings.Groups.Expression)
+	compiled.UID = one(compiled.UID, mappings.UID.Expression)
+	if compiled.Extra != nil {
+		var extra []authenticationcel.ExpressionAccessor
+		for _, mapping := range mappings.Extra {
+			extra = append(extra, &authenticationcel.ExtraMappingExpression{Key: mapping.Key, Expression: mapping.ValueExpression})
+		}
+		compiled.Extra = newPlainMapper(compiled.Extra, extra...)
+	}
+	return compiled
+}
