@@ -2,7 +2,6 @@ package issuers
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -156,16 +155,34 @@ func decodeStrings(value jsontext.Value) ([]string, error) {
 		text, err := decodeString(value)
 		return []string{text}, err
 	case '[':
-		var texts []string
-		if err := json.Unmarshal(value, &texts); err != nil {
-			return nil, errors.New("expected a list of text, got another member in it")
-		}
-		return texts, nil
+		return decodeList(value)
 	case 'n':
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("expected text or a list of text, got a %s", kindName(value))
 	}
+}
+
+// decodeList decodes a list of text, in which null is "", as for upstream.
+func decodeList(list jsontext.Value) ([]string, error) {
+	reader := newMemberReader(list)
+	defer memberReaders.Put(reader)
+	if _, err := reader.decoder.ReadToken(); err != nil {
+		return nil, jsonError(err)
+	}
+	texts := make([]string, 0, min(bytes.Count(list, []byte{','})+1, 256))
+	for reader.decoder.PeekKind() != ']' {
+		value, err := reader.next()
+		if err != nil {
+			return nil, jsonError(err)
+		}
+		text, err := decodeString(value.of(list))
+		if err != nil {
+			return nil, errors.New("expected a list of text, got another member in it")
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
 }
 
 func kindName(value jsontext.Value) string {

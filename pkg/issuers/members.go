@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// memberReader reads JSON objects, one after the other. It keeps what it needs for one, such
-// as the names that it has seen, for the next.
+// memberReader reads JSON objects and lists, one after the other. It keeps what it needs for
+// one, such as the names that it has seen, for the next.
 type memberReader struct {
 	decoder *jsontext.Decoder
 	input   bytes.Buffer
@@ -19,6 +19,14 @@ type memberReader struct {
 
 // memberReaders are those that nobody uses now.
 var memberReaders = sync.Pool{New: func() any { return &memberReader{decoder: &jsontext.Decoder{}} }}
+
+// newMemberReader returns a reader of data. It is for memberReaders when it has been read.
+func newMemberReader(data []byte) *memberReader {
+	reader := memberReaders.Get().(*memberReader)
+	reader.input = *bytes.NewBuffer(data)
+	reader.decoder.Reset(&reader.input)
+	return reader
+}
 
 // part says where in a text a part of it is.
 type part struct{ start, end uint32 }
@@ -32,14 +40,12 @@ func eachMember(data []byte, visit func(name, value part) error) error {
 	if tooDeep(data) {
 		return fmt.Errorf("JSON nested more than %d deep", maxDepth)
 	}
-	reader := memberReaders.Get().(*memberReader)
+	reader := newMemberReader(data)
 	defer memberReaders.Put(reader)
-	reader.input = *bytes.NewBuffer(data)
-	reader.decoder.Reset(&reader.input)
-	return reader.each(visit)
+	return reader.eachMember(visit)
 }
 
-func (r *memberReader) each(visit func(name, value part) error) error {
+func (r *memberReader) eachMember(visit func(name, value part) error) error {
 	if token, err := r.decoder.ReadToken(); err != nil || token.Kind() != '{' {
 		return errors.New("not a JSON object")
 	}

@@ -61,11 +61,21 @@ func (p *Policy) mapUsername(ctx context.Context, r *review) reason.Refusal {
 // log or a terminal is told something else.
 func refuseControl(field string, names ...string) reason.Refusal {
 	for _, name := range names {
-		if strings.ContainsFunc(name, unicode.IsControl) {
+		if hasControl(name) {
 			return mappingFailed(field, fmt.Errorf("%.200q holds a control character", name))
 		}
 	}
 	return reason.Refusal{}
+}
+
+func hasControl(text string) bool {
+	for i := range len(text) {
+		// Most texts are printable ASCII, and there may be many.
+		if text[i] < ' ' || text[i] > '~' {
+			return strings.ContainsFunc(text[i:], unicode.IsControl)
+		}
+	}
+	return false
 }
 
 func (p *Policy) mapGroups(ctx context.Context, r *review) reason.Refusal {

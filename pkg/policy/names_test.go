@@ -36,7 +36,9 @@ func TestNamesWithControlCharactersAreRefused(t *testing.T) {
 			{"what clears a terminal in a group", `{"sub":"jane","groups":["a","\u001b[2J"],"id":"1"}`, `claimMappings.groups: "\x1b[2J" holds`},
 			{"a control character beyond ASCII in a group", `{"sub":"jane","groups":["a\u0085"],"id":"1"}`, `claimMappings.groups: "a\u0085" holds`},
 			{"a tabulator in the uid", `{"sub":"jane","groups":[],"id":"1\t"}`, `claimMappings.uid: "1\t" holds`},
-			{"letters, signs and spaces of any script", `{"sub":"José \u2603 名","groups":["a b/c:d"],"id":"1"}`, ""},
+			{"what deletes, the last character of ASCII", `{"sub":"jane","groups":[],"id":"1\u007f"}`, `claimMappings.uid: "1\x7f" holds`},
+			{"a control character after letters of any script", `{"sub":"José\u0007","groups":[],"id":"1"}`, `claimMappings.username: "José\a" holds`},
+			{"letters, signs and spaces of any script", `{"sub":"José \u2603 名","groups":["a b/c:d","~"],"id":"1"}`, ""},
 		} {
 			t.Run(name+", "+test.name, func(t *testing.T) {
 				decision, err := decides.Decide(t.Context(), policy.Request{Claims: newClaims(t, test.claims)}, nil)
