@@ -707,6 +707,7 @@ func TestKeysAreFetchedSoonAfterAMachineHasSlept(t *testing.T) {
 		k.start()
 		defer k.close()
 		<-k.first
+		synctest.Wait() // The next fetch is planned before the machine sleeps.
 		clock.step(30 * time.Minute)
 		time.Sleep(time.Minute)
 		synctest.Wait()
