@@ -106,6 +106,12 @@ func (w *Writer) Value(name string, value jsontext.Value) {
 	w.note(err)
 }
 
+// Written adds an object that a Writer has written.
+func (w *Writer) Written(name string, object jsontext.Value) {
+	w.name(name)
+	w.data = append(w.data, object...)
+}
+
 // isPlainText reports whether a value is text in ASCII without escapes, as most are. It
 // is written as it is, at a quarter of the cost.
 func isPlainText(value jsontext.Value) bool {

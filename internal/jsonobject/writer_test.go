@@ -31,12 +31,13 @@ func TestMembersAreWrittenInTheirOrder(t *testing.T) {
 	w.Value("value", jsontext.Value(` {"a": [1, null], "b":"\u0061"} `))
 	w.Value("plain", jsontext.Value(`"a ~"`))
 	w.Value("escaped", jsontext.Value(`"\u00e9\/\\"`))
+	w.Written("written", jsontext.Value(`{"a":1}`))
 	data, err := w.End()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `before {"empty":{},"text":"a \"b\" \\ <&> é ` + "\u2028" + `\n\u0001","in\"side":{"some":"x","one":["a"],"two":["a",""],"empty":[]},"yes":true,"no":false,` +
-		`"number":1e-7,"time":"2026-11-25T09:30:01.000005Z","value":{"a":[1,null],"b":"a"},"plain":"a ~","escaped":"é/\\"}`
+		`"number":1e-7,"time":"2026-11-25T09:30:01.000005Z","value":{"a":[1,null],"b":"a"},"plain":"a ~","escaped":"é/\\","written":{"a":1}}`
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -137,7 +137,7 @@ func TestALineHasEverythingThatIsKnownAndNothingElse(t *testing.T) {
 			Time: at, RequestID: "ID", Endpoint: "/authenticate",
 			Caller: audit.Caller{CommonName: "kube-apiserver", Organizations: []string{"a", "b"}, URIs: []string{"spiffe://example.com/x"}, Address: "127.0.0.1:1"},
 			Issuer: "github", Proven: true, Reason: reason.Allowed, WouldRefuse: "LifetimeTooLong", WouldRefuseMessage: "too long",
-			JTI: "j", Subject: "s", Claims: map[string]jsontext.Value{"run_id": jsontext.Value(`"2"`), "repository": jsontext.Value(`"o/r"`)},
+			JTI: "j", Subject: "s", Claims: jsontext.Value(`{"repository":"o/r","run_id":"2"}`),
 			Username: "jane", UID: "u", Groups: []string{"devs"}, Fingerprint: audit.Fingerprint{0xab, 15: 1}, Cached: true, Duration: .25, Omitted: 3,
 		}, `{"schema":"tokenreview.dev/audit/v1","time":"2026-11-25T09:30:01.000005Z","requestID":"ID","endpoint":"/authenticate",` +
 			`"caller":{"commonName":"kube-apiserver","organizations":["a","b"],"uris":["spiffe://example.com/x"],"address":"127.0.0.1:1"},` +

@@ -37,11 +37,11 @@ type Record struct {
 	// policy has recorded and not enforced.
 	WouldRefuse        string `json:"wouldRefuse,omitempty"`
 	WouldRefuseMessage string `json:"wouldRefuseMessage,omitempty"`
-	// JTI and Subject are the claims jti and sub, Claims those that the issuer's policy
-	// names.
-	JTI     string                    `json:"jti,omitempty"`
-	Subject string                    `json:"sub,omitempty"`
-	Claims  map[string]jsontext.Value `json:"claims,omitempty"`
+	// JTI and Subject are the claims jti and sub, Claims an object of those that the
+	// issuer's policy names.
+	JTI     string         `json:"jti,omitempty"`
+	Subject string         `json:"sub,omitempty"`
+	Claims  jsontext.Value `json:"claims,omitempty"`
 	// Username, UID and Groups are those of the answer.
 	Username string   `json:"username,omitempty"`
 	UID      string   `json:"uid,omitempty"`
@@ -95,11 +95,7 @@ func (r *Record) appendLine(line []byte) ([]byte, error) {
 	w.OptionalText("jti", r.JTI)
 	w.OptionalText("sub", r.Subject)
 	if len(r.Claims) > 0 {
-		w.Begin("claims")
-		for _, name := range jsonobject.Names(r.Claims) {
-			w.Value(name, r.Claims[name])
-		}
-		w.Finish()
+		w.Written("claims", r.Claims)
 	}
 	w.OptionalText("username", r.Username)
 	w.OptionalText("uid", r.UID)

@@ -248,7 +248,7 @@ func TestADecisionIsUsedAgain(t *testing.T) {
 		if got, want := fmt.Sprintf("%+v %+v", again, *again.User), fmt.Sprintf("%+v %+v", first, *first.User); got != want {
 			t.Errorf("expected the same answer\n%s, got\n%s", want, got)
 		}
-		if again.Signed.JTI != "id-1" || again.Signed.Subject != "jane" || string(again.Signed.Others["team"]) != `"red"` {
+		if again.Signed.JTI != "id-1" || again.Signed.Subject != "jane" || string(again.Signed.Others) != `{"team":"red"}` {
 			t.Errorf("expected what is recorded of the token, got %+v", again.Signed)
 		}
 		for _, other := range [][]string{nil, {"b"}, {"c", "b"}, {"bc"}, {"b", "c", ""}} {

@@ -1,6 +1,7 @@
 package tokenreview
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	oteltrace "go.opentelemetry.io/otel/trace"
 
+	"tokenreview.dev/webhook/internal/jsonobject"
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/internal/span"
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
@@ -113,23 +115,29 @@ func recordedText(claims *issuers.Claims, name string) string {
 	return value
 }
 
-// recordedClaims are those of names that the token has.
-func recordedClaims(claims *issuers.Claims, names []string) map[string]jsontext.Value {
-	var others map[string]jsontext.Value
+// recordedClaims is an object of those of names that the token has, nil if it has none.
+// It is written once, however often the decision is used again.
+func recordedClaims(claims *issuers.Claims, names []string) jsontext.Value {
+	var room [1 << 10]byte
+	w, found := jsonobject.New(room[:0]), false
 	for _, name := range names {
 		value, ok := claims.Get(name)
-		if !ok {
+		switch {
+		case !ok:
 			continue
+		case len(value) > maxRecordedClaim:
+			w.Text(name, "left out: "+strconv.Itoa(len(value))+" bytes")
+		default:
+			w.Value(name, value)
 		}
-		if len(value) > maxRecordedClaim {
-			value = jsontext.Value(strconv.Quote("left out: " + strconv.Itoa(len(value)) + " bytes"))
-		}
-		if others == nil {
-			others = make(map[string]jsontext.Value, len(names))
-		}
-		others[name] = value.Clone()
+		found = true
 	}
-	return others
+	// The issuers have read the claims: they are JSON.
+	others, err := w.End()
+	if !found || err != nil {
+		return nil
+	}
+	return bytes.Clone(others)
 }
 
 // logAnswer logs what becomes of a token that an issuer of ours has signed, at a

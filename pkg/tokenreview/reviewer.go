@@ -44,7 +44,7 @@ type Rules struct {
 // RecordRule is what is written down of some tokens.
 type RecordRule struct {
 	Level v1alpha1.AuditLevel
-	// Claims are the names of claims that are written down of proven tokens.
+	// Claims are the names of claims that are written down of proven tokens, in this order.
 	Claims []string
 }
 
@@ -84,8 +84,8 @@ type Answer struct {
 // none that is text.
 type SignedClaims struct {
 	JTI, Subject string
-	// Others are those that the issuer's RecordRule names.
-	Others map[string]jsontext.Value
+	// Others is an object of those that the issuer's RecordRule names, nil if there are none.
+	Others jsontext.Value
 }
 
 // Reason is the code of the refusal, or reason.Allowed.
