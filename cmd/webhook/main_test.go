@@ -1,11 +1,11 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"tokenreview.dev/webhook/internal/acceptance"
+	"tokenreview.dev/webhook/internal/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -55,17 +56,6 @@ func awaitReady(ts *testscript.TestScript, negated bool, ports []string) {
 	}
 }
 
-// freePort returns a port of loopback that nobody listens on.
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
-}
-
 // The scripts find in their folder one configuration for all acceptance cases,
 // cases.yaml, whose issuers run, and their tokens as CASE/TOKEN.jwt.
 func TestScripts(t *testing.T) {
@@ -84,11 +74,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"cmptimes": compareTimes, "ready": awaitReady},
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"PORT", "HEALTH_PORT"} {
-				port, err := freePort()
+				port, err := freeport.Pick()
 				if err != nil {
 					return err
 				}
-				env.Setenv(name, port)
+				env.Setenv(name, strconv.Itoa(port))
 			}
 			env.Setenv("BEL", "\a") // what a terminal obeys, for a file's name
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "cases.yaml"), configuration, 0o600); err != nil {

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"tokenreview.dev/webhook/internal/certs"
+	"tokenreview.dev/webhook/internal/freeport"
 	"tokenreview.dev/webhook/internal/issuertest"
 	"tokenreview.dev/webhook/internal/server"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -92,12 +93,11 @@ func withoutKeys(name string) issuers.Config {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Pick()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // run starts the server; stop ends it and returns Run's error.
