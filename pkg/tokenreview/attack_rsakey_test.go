@@ -43,7 +43,8 @@ func rsaKey(t *testing.T, bits int, exponents ...*big.Int) weakKey {
 	// Small primes, and so many: this takes little time, and is verified alike.
 	key := weakKey{n: big.NewInt(1)}
 	part := min(bits/2, 512)
-	for key.n.BitLen()+part < bits-2 {
+	// Room is left for a last one, of whose size there must be primes that fit.
+	for key.n.BitLen()+part+part/2 <= bits {
 		key.primes = append(key.primes, prime(part))
 		key.n.Mul(key.n, key.primes[len(key.primes)-1])
 	}
