@@ -61,8 +61,8 @@ type decided struct {
 	size int
 	// asked is whether somebody else's answer is part of it, who has a memory of their own.
 	asked bool
-	// from and until are when it holds: by the clock on the wall, which may be put back,
-	// and does not stand still while a machine sleeps.
+	// from and until are when it may be used again: by the clock on the wall, which may be
+	// put back, and does not stand still while a machine sleeps.
 	from, until time.Time
 }
 
@@ -76,17 +76,22 @@ func (d *decided) lasts() bool {
 	return d.size <= maxKeptToken && d.answer.Proven && !d.answer.Undecided && !d.answer.Overloaded && !d.asked
 }
 
-// holds reports whether a decision is still as good as another: soon enough, and by the
-// keys that tokens are verified with now.
+// stands reports whether what a decision rests on is still so: exp, and the keys that
+// tokens are verified with.
+func (d *decided) stands(now time.Time) bool {
+	return (d.answer.User == nil || !now.After(d.expiry)) && (!d.answer.Proven || d.issuer.KeysInUse() == d.keys)
+}
+
+// holds reports whether a decision that is remembered is still as good as another.
 func (d *decided) holds(now time.Time) bool {
-	return !now.Before(d.from) && !now.After(d.until) && d.issuer.KeysInUse() == d.keys
+	return !now.Before(d.from) && !now.After(d.until) && d.stands(now)
 }
 
 // flight is a decision that is being made.
 type flight struct {
 	landed chan struct{} // is closed when the decision is made
-	// answer is what was decided, nil if whoever led has left before the end.
-	answer *Answer
+	// made is what was decided, nil if whoever led has left before the end.
+	made *decided
 }
 
 func newDecisions(rules *Rules) *decisions {
@@ -100,18 +105,18 @@ func newDecisions(rules *Rules) *decisions {
 }
 
 // recall returns a decision that was made before and still holds.
-func (d *decisions) recall(name keyedhash.Sum) (Answer, bool) {
+func (d *decisions) recall(name keyedhash.Sum) (*decided, bool) {
 	for _, kept := range []*lru.Cache{d.allowed, d.refused} {
 		value, ok := kept.Get(name)
 		if !ok {
 			continue
 		}
 		if known := value.(*decided); known.holds(d.now()) {
-			return known.answer.again(), true
+			return known, true
 		}
 		kept.Remove(name)
 	}
-	return Answer{}, false
+	return nil, false
 }
 
 // again is the answer for one more request.
@@ -134,8 +139,9 @@ func (d *decisions) once(ctx context.Context, name keyedhash.Sum, decide func() 
 		}
 		select {
 		case <-underWay.landed:
-			if underWay.answer != nil {
-				return underWay.answer.again()
+			// The token may have expired meanwhile, and the keys may have gone.
+			if made := underWay.made; made != nil && made.stands(d.now()) {
+				return made.answer.again()
 			}
 		case <-ctx.Done():
 			// Alone, to say what it is that there was no time for.
@@ -168,12 +174,12 @@ func (d *decisions) lead(ctx context.Context, name keyedhash.Sum, underWay *flig
 	}()
 	// The flight before may have landed meanwhile.
 	if known, ok := d.recall(name); ok {
-		underWay.answer = &known
-		return known
+		underWay.made = known
+		return known.answer.again()
 	}
 	made := decide()
 	if ctx.Err() == nil {
-		underWay.answer = &made.answer
+		underWay.made = made
 	}
 	d.keep(name, made)
 	return made.answer
@@ -190,8 +196,5 @@ func (d *decisions) keep(name keyedhash.Sum, made *decided) {
 	}
 	made.from = d.now().Round(0)
 	made.until = made.from.Add(ttl)
-	if made.answer.User != nil && made.expiry.Before(made.until) {
-		made.until = made.expiry
-	}
 	kept.Add(name, made)
 }

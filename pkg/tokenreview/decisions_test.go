@@ -99,12 +99,12 @@ func (r *remembering) token(changes claims) string {
 	return r.key.Sign(claims{"iss": "https://main.example", "aud": []string{"a", "b"}, "sub": "jane", "exp": in(time.Hour), "iat": in(0)}.With(changes))
 }
 
-// account is a token of build.
-func (r *remembering) account() string {
+// account is a token of build, changed.
+func (r *remembering) account(changes claims) string {
 	return r.key.Sign(claims{
 		"iss": "https://build.example", "aud": "a", "exp": in(time.Hour), "sub": "system:serviceaccount:ci:deployer",
 		"kubernetes.io": claims{"namespace": "ci", "serviceaccount": claims{"name": "deployer", "uid": "u"}},
-	})
+	}.With(changes))
 }
 
 func in(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -147,7 +147,7 @@ func TestForHowLongADecisionIsUsedAgain(t *testing.T) {
 		}, "KeyUnknown", 0, "KeyUnknown"},
 		{"a token of nobody", func(r *remembering) string { return r.token(claims{"iss": "https://other.example"}) }, "IssuerUnknown", 0, "IssuerUnknown"},
 		{"no token", func(r *remembering) string { return "opaque" }, "TokenMalformed", 0, "TokenMalformed"},
-		{"a token that somebody was asked about", func(r *remembering) string { return r.account() }, reason.Allowed, 0, reason.Allowed},
+		{"a token that somebody was asked about", func(r *remembering) string { return r.account(nil) }, reason.Allowed, 0, reason.Allowed},
 		{"a token of 16 KiB", func(r *remembering) string { return r.sized(16 << 10) }, reason.Allowed, 10 * time.Second, reason.Allowed},
 		{"a longer one", func(r *remembering) string { return r.sized(16<<10 + 1) }, reason.Allowed, 0, reason.Allowed},
 	} {
@@ -327,7 +327,7 @@ func TestABurstOfOneTokenIsDecidedOnce(t *testing.T) {
 			<-answering
 			return "", nil
 		}
-		answers := r.burst(r.account(), 100, func() { close(answering) })
+		answers := r.burst(r.account(nil), 100, func() { close(answering) })
 		if r.cluster.questions != 1 || count(answers, accepted) != 100 || count(answers, cached) != 99 {
 			t.Errorf("expected one decision for 100, got %d, %d accepted, %d of them another's", r.cluster.questions, count(answers, accepted), count(answers, cached))
 		}
@@ -341,7 +341,7 @@ func TestWhatCannotBeDecidedIsSaidToAllWhoWaitAndThenForgotten(t *testing.T) {
 			<-failing
 			return "", fmt.Errorf("no answer")
 		}
-		token := r.account()
+		token := r.account(nil)
 		answers := r.burst(token, 100, func() { close(failing) })
 		undecided := func(answer *tokenreview.Answer) bool {
 			return answer.Undecided && answer.Issuer == "build" && answer.Reason() == "LivenessUnavailable"
@@ -354,6 +354,41 @@ func TestWhatCannotBeDecidedIsSaidToAllWhoWaitAndThenForgotten(t *testing.T) {
 	})
 }
 
+func TestADecisionThatHoldsNoMoreIsGivenToNobodyWhoCameSince(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(t *testing.T, r *remembering)
+		code   string
+	}{
+		{"as its token has expired", func(*testing.T, *remembering) { time.Sleep(5*time.Second + time.Nanosecond) }, "Expired"},
+		{"as its issuer has withdrawn the key", func(t *testing.T, r *remembering) {
+			next := issuertest.NewKey("next", "ES256")
+			r.publish(t, next)
+			time.Sleep(2 * time.Second)
+			r.reviewer.Rules().Issuers.Verify(t.Context(), next.Sign(claims{"iss": "https://build.example"}), nil) // has the keys fetched
+		}, "KeyUnknown"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			remember(t, "", func(t *testing.T, r *remembering) {
+				answering := make(chan struct{})
+				r.cluster.do = func(context.Context, int) (string, error) {
+					<-answering
+					return "", nil
+				}
+				token := r.account(claims{"exp": in(5 * time.Second)})
+				r.burst(token, 1, func() {
+					test.change(t, r)
+					since := r.burst(token, 3, func() { close(answering) })
+					refused := func(answer *tokenreview.Answer) bool { return answer.Reason() == test.code }
+					if got := count(since, refused); got != 3 {
+						t.Errorf("expected %s, got %+v", test.code, since)
+					}
+				})
+			})
+		})
+	}
+}
+
 func TestThatThereWereTooManyIsNotRemembered(t *testing.T) {
 	remember(t, "", func(t *testing.T, r *remembering) {
 		answering := make(chan struct{})
@@ -361,7 +396,7 @@ func TestThatThereWereTooManyIsNotRemembered(t *testing.T) {
 			<-answering
 			return "", nil
 		}
-		one, two, three := r.account(), r.account(), r.account()
+		one, two, three := r.account(nil), r.account(nil), r.account(nil)
 		// Two are their issuer's whole part.
 		r.burst(one, 1, func() {
 			r.burst(two, 1, func() {
@@ -385,7 +420,7 @@ func TestAPanicIsNobodyElses(t *testing.T) {
 			}
 			return "", nil
 		}
-		answers := r.burst(r.account(), 10, func() { close(panicking) })
+		answers := r.burst(r.account(nil), 10, func() { close(panicking) })
 		if got := count(answers, accepted); got != 9 {
 			t.Errorf("expected the nine others to be accepted, got %d", got)
 		}
@@ -401,7 +436,7 @@ func TestTheEndOfWhoeverDecidesForAllIsNobodyElses(t *testing.T) {
 			}
 			return "", nil
 		}
-		token := r.account()
+		token := r.account(nil)
 		ctx, leave := context.WithCancel(t.Context())
 		var first tokenreview.Answer
 		var leading sync.WaitGroup
@@ -421,7 +456,7 @@ func TestWhoeverHasWaitedForTooLongIsToldWhatForTheyHave(t *testing.T) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}
-		token := r.account()
+		token := r.account(nil)
 		var leading sync.WaitGroup
 		leading.Go(func() { r.ask(token) })
 		synctest.Wait()
@@ -445,7 +480,7 @@ func TestAChangeOfTheRulesIsNotWaitedFor(t *testing.T) {
 			}
 			return "", nil
 		}
-		token := r.account()
+		token := r.account(nil)
 		var leading sync.WaitGroup
 		leading.Go(func() { r.ask(token) })
 		synctest.Wait()

@@ -147,7 +147,7 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 	name := r.names.Texts(append([]string{token}, audiences...)...)
 	// Whoever asks for the steps wants them taken.
 	if known, ok := rules.decisions.recall(name); ok && !t.On() {
-		return known
+		return known.answer.again()
 	}
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
