@@ -125,9 +125,14 @@ func (a Answer) again() Answer {
 	return a
 }
 
+// maxShared is how long anybody waits for a decision that somebody else makes: many times
+// what one takes that asks nobody. Where somebody is asked who hangs, those who wait must
+// count among the tokens that wait for keys and in their issuer's share, as one by one.
+const maxShared = 100 * time.Millisecond
+
 // once returns the decision about what goes by a name: one that was made before, or the
-// one that somebody is making, or what decide comes to until ctx ends. A burst of one
-// token is decided once.
+// one that somebody is making, or what decide comes to. A burst of one token is decided
+// once.
 //
 // It is not x/sync's singleflight, in which nobody can leave before the end but at the
 // price of a goroutine for each decision, whose panic would end the process.
@@ -143,8 +148,7 @@ func (d *decisions) once(ctx context.Context, name keyedhash.Sum, decide func() 
 			if made := underWay.made; made != nil && made.stands(d.now()) {
 				return made.answer.again()
 			}
-		case <-ctx.Done():
-			// Alone, to say what it is that there was no time for.
+		case <-time.After(maxShared):
 			return decide().answer
 		}
 	}

@@ -3,6 +3,9 @@ package tokenreview_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -407,6 +410,47 @@ func TestThatThereWereTooManyIsNotRemembered(t *testing.T) {
 			})
 		})
 		r.want(t, "afterwards", three, reason.Allowed, false)
+	})
+}
+
+func TestThoseWhoWaitForOneTokenLeaveRoomForOthers(t *testing.T) {
+	remember(t, "", func(t *testing.T, r *remembering) {
+		answering := make(chan struct{})
+		r.cluster.do = func(context.Context, int) (string, error) {
+			<-answering
+			return "", nil
+		}
+		handler := tokenreview.NewHandler(r.reviewer, tokenreview.Options{Log: slog.New(slog.DiscardHandler)})
+		serve := func(token string) int {
+			request := httptest.NewRequest(http.MethodPost, "/authenticate", strings.NewReader(review("authentication.k8s.io/v1", token)))
+			request.Header.Set("Content-Type", "application/json")
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, request)
+			return recorder.Code
+		}
+		token := r.account(nil)
+		var waiting sync.WaitGroup
+		var accepted, shed atomic.Int64
+		for range 4 { // as many as may be under way
+			waiting.Go(func() {
+				switch serve(token) {
+				case http.StatusOK:
+					accepted.Add(1)
+				case http.StatusTooManyRequests:
+					shed.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		if code := serve(r.token(nil)); code != http.StatusOK {
+			t.Errorf("expected room for another issuer's token, got %d", code)
+		}
+		close(answering)
+		waiting.Wait()
+		// Two are their issuer's whole part.
+		if accepted.Load() != 2 || shed.Load() != 2 {
+			t.Errorf("expected two to be accepted and two to be shed, got %d and %d", accepted.Load(), shed.Load())
+		}
 	})
 }
 
