@@ -29,9 +29,10 @@ func DefaultDecisionCache() DecisionCache {
 	return DecisionCache{AllowedTTL: 10 * time.Second, RefusedTTL: 5 * time.Second, MaxEntries: 10_000}
 }
 
-// maxKeptToken is the length in bytes above which nothing is remembered of a token: what
-// a decision holds is about as long. Tokens of real issuers stay below, with some 300
-// groups in them.
+// maxKeptToken is the length in bytes above which a token is decided for each who asks:
+// what a decision holds is about as long, and to name a token takes longer than to refuse
+// one that anybody has made up. Tokens of real issuers stay below, with some 300 groups in
+// them.
 const maxKeptToken = 16 << 10
 
 // decisions are those that were made lately by one configuration, and those that are
@@ -57,8 +58,6 @@ type decided struct {
 	issuer *issuers.Issuer
 	keys   *issuers.KeySet
 	expiry time.Time
-	// size is the token's in bytes.
-	size int
 	// asked is whether somebody else's answer is part of it, who has a memory of their own.
 	asked bool
 	// from and until are when it may be used again: by the clock on the wall, which may be
@@ -73,7 +72,7 @@ func (d *decided) lasts() bool {
 		// Of an iat or nbf ahead, which comes.
 		return false
 	}
-	return d.size <= maxKeptToken && d.answer.Proven && !d.answer.Undecided && !d.answer.Overloaded && !d.asked
+	return d.answer.Proven && !d.answer.Undecided && !d.answer.Overloaded && !d.asked
 }
 
 // stands reports whether what a decision rests on is still so: exp, and the keys that

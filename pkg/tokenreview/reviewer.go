@@ -144,17 +144,20 @@ func (r *Reviewer) Use(rules *Rules) {
 // about, and may be empty. The answer may be others' as well, and is not to be changed.
 func (r *Reviewer) Review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
 	rules := r.inForce.Load()
-	name := r.names.Texts(append([]string{token}, audiences...)...)
-	// Whoever asks for the steps wants them taken.
-	if known, ok := rules.decisions.recall(name); ok && !t.On() {
-		return known.answer.again()
+	alone := t.On() || len(token) > maxKeptToken // Whoever asks for the steps wants them taken.
+	var name keyedhash.Sum
+	if !alone {
+		name = r.names.Texts(append([]string{token}, audiences...)...)
+		if known, ok := rules.decisions.recall(name); ok {
+			return known.answer.again()
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
 	defer cancel()
 	for {
 		decide := func() *decided { return rules.decide(ctx, token, audiences, t) }
 		var answer Answer
-		if t.On() {
+		if alone {
 			answer = decide().answer
 		} else {
 			answer = rules.decisions.once(ctx, name, decide)
@@ -174,7 +177,7 @@ func (r *inForce) decide(ctx context.Context, token string, audiences []string, 
 	made := &decided{
 		answer: Answer{Proven: verification.Proven, Refusal: verification.Refusal},
 		issuer: verification.Issuer, keys: verification.Keys, expiry: verification.Expiry,
-		asked: verification.Asked, size: len(token),
+		asked: verification.Asked,
 	}
 	answer := &made.answer
 	if verification.Issuer != nil {
