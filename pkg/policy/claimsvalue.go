@@ -21,17 +21,24 @@ type claimsValue struct {
 	// decoded are the claims that were read, by name, but for texts: to read one again
 	// costs less than to remember it.
 	decoded map[string]ref.Val
+	// finds is how often a claim was looked for.
+	finds int
 	// upstream is nil until an expression does something else with the claims.
 	upstream *lazy.MapValue
 }
 
 var _ traits.Mapper = (*claimsValue)(nil)
 
+// fewFinds are more than expressions without a loop have. One with a loop can look for a
+// claim as often as a token has it: upstream's map does not go through all claims for each,
+// and remembers long texts, too.
+const fewFinds = 32
+
 // Find returns a claim by its name, in which escapes stand for what has no place in a
 // name of CEL's.
 func (v *claimsValue) Find(key ref.Val) (ref.Val, bool) {
 	escaped, ok := key.(types.String)
-	if !ok {
+	if v.finds++; !ok || v.finds > fewFinds {
 		return v.whole().Find(key)
 	}
 	name, ok := unescape(string(escaped))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -95,7 +96,9 @@ func TestExpressionsSeeTheClaimsThatUpstreamShowsThem(t *testing.T) {
 			claims := testClaims(t, manyKindsOfClaims)
 			ours := &claimsValue{claims: claims}
 			want := evaluated(t, mapper, allClaims(claims))
-			for range 2 { // Another expression reads what this one has read.
+			// Another expression reads what this one has read, and one more after many.
+			for _, finds := range []int{0, 1, fewFinds} {
+				ours.finds = finds
 				if got := evaluated(t, mapper, ours); got != want {
 					t.Errorf("expected %s, got %s", want, got)
 				}
@@ -138,4 +141,22 @@ func TestClaimsAreTheMapThatUpstreamHas(t *testing.T) {
 	same("Equal", ours.Equal(ours), theirs.Equal(theirs))
 	same("Equal", ours.Equal(&claimsValue{claims: claims}), theirs.Equal(allClaims(claims)))
 	same("Equal", ours.Equal(types.String("")), theirs.Equal(types.String("")))
+}
+
+// An expression with a loop reads a claim as often as the token wants it to.
+func TestAClaimThatIsReadOverAndOverIsNotDecodedEachTime(t *testing.T) {
+	const times, long = 1000, 40_000
+	claims := &claimsValue{claims: testClaims(t, `{"long":"`+strings.Repeat("x", long)+`"}`)}
+	name := ref.Val(types.String("long"))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		if value, found := claims.Find(name); !found || len(value.(types.String)) != long {
+			t.Fatalf("expected the text, got %.20v, %v", value, found)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > times*long/10 {
+		t.Errorf("expected %d reads of %d bytes to take up less than a tenth of them, got %d", times, long, took)
+	}
 }
