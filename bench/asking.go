@@ -26,8 +26,7 @@ type turns struct {
 func takeTurnsAsking(ctx context.Context, rounds int, d time.Duration, all []asked) ([]turns, error) {
 	results := make([]turns, len(all))
 	for round := range rounds {
-		for turn := range all {
-			i := (round + turn) % len(all)
+		for i := range inTurn(round, len(all)) {
 			if all[i].before != nil {
 				all[i].before()
 			}

@@ -122,8 +122,7 @@ func (b *bench) newTokens(ctx context.Context, many, without *tokenreview.Review
 	samples := make([]sample, len(reviewers))
 	for round := range b.rounds {
 		tokens := m.many(each * len(reviewers))
-		for turn := range reviewers {
-			i := (round + turn) % len(reviewers)
+		for i := range inTurn(round, len(reviewers)) {
 			took, err := reviewAll(ctx, reviewers[i], tokens[i*each:(i+1)*each])
 			if err != nil {
 				return nil, nil, err

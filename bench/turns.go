@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"syscall"
 	"time"
@@ -12,8 +13,7 @@ import (
 type subject func() error
 
 // takeTurns has the subjects take turns, each for about the time slice, and returns the
-// nanoseconds that each took for one time, by subject and round. In each round another one
-// begins.
+// nanoseconds that each took for one time, by subject and round.
 func takeTurns(ctx context.Context, rounds int, slice time.Duration, subjects []subject) ([]sample, error) {
 	// What is only done the first time is not what is measured.
 	for _, s := range subjects {
@@ -23,11 +23,10 @@ func takeTurns(ctx context.Context, rounds int, slice time.Duration, subjects []
 	}
 	samples := make([]sample, len(subjects))
 	for round := range rounds {
-		for turn := range subjects {
+		for i := range inTurn(round, len(subjects)) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			i := (round + turn) % len(subjects)
 			took, err := timeOnce(slice, subjects[i])
 			if err != nil {
 				return nil, err
@@ -36,6 +35,22 @@ func takeTurns(ctx context.Context, rounds int, slice time.Duration, subjects []
 		}
 	}
 	return samples, nil
+}
+
+// inTurn is in which order n take their turns in a round. Another one begins each time, and
+// when each has begun they go the other way round: what one leaves behind, such as a file
+// that the kernel goes on writing, must not always be there for the same other one.
+func inTurn(round, n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for turn := range n {
+			if round/n%2 == 1 {
+				turn = n - 1 - turn
+			}
+			if !yield((round + turn) % n) {
+				return
+			}
+		}
+	}
 }
 
 // timeOnce does something until that takes more than half of d, and returns the
