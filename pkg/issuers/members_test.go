@@ -120,6 +120,18 @@ func TestClaimsWriteNothingAfterTheirPayload(t *testing.T) {
 	}
 }
 
+// Whoever puts something behind a value writes it elsewhere.
+func TestClaimsStayWhenAValueIsAppendedTo(t *testing.T) {
+	claims, err := NewClaims([]byte(`{"a":1,"b":2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, _ := claims.Get("a")
+	if longer := append(value, "0000000"...); string(longer) != "10000000" || listed(claims) != "a=1 b=2" {
+		t.Errorf("expected 10000000 beside a=1 b=2, got %s beside %s", longer, listed(claims))
+	}
+}
+
 func TestClaimsAreFoundByTheBeginningOfTheirNames(t *testing.T) {
 	claims, err := NewClaims([]byte(`{"groups":1,"gro\u0075ps:src1":2,"x":"roles:"}`))
 	if err != nil {
