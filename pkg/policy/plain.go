@@ -120,12 +120,9 @@ func (m *plainMapper) evaluate(claims traits.Mapper) ([]authenticationcel.Evalua
 }
 
 // withPlainMappers returns mappers like compiled, those of mappings, that ask CEL no more
-// than they must.
+// than they must. What has no expression has no mapper: "" is not plain.
 func withPlainMappers(compiled authenticationcel.CELMapper, mappings *apiserver.ClaimMappings) authenticationcel.CELMapper {
 	one := func(mapper authenticationcel.ClaimsMapper, expression string) authenticationcel.ClaimsMapper {
-		if mapper == nil {
-			return nil
-		}
 		return newPlainMapper(mapper, &authenticationcel.ClaimMappingExpression{Expression: expression})
 	}
 	compiled.Username = one(compiled.Username, mappings.Username.Expression)
