@@ -33,6 +33,14 @@ func (h *Hash) Text(text string) Sum {
 	return s.sum()
 }
 
+// Bytes is Text of data.
+func (h *Hash) Bytes(data []byte) Sum {
+	s := h.begin()
+	defer h.idle.Put(s)
+	_, _ = s.mac.Write(data)
+	return s.sum()
+}
+
 // Texts returns the name of a list; no two lists have the same.
 func (h *Hash) Texts(texts ...string) Sum {
 	s := h.begin()

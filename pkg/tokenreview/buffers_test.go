@@ -37,16 +37,16 @@ func TestABufferThatHasGrownLargeIsNotKept(t *testing.T) {
 
 // In a buffer that was another's a request reads only its own.
 func TestARequestReadsNothingOfTheOneBefore(t *testing.T) {
-	h := &Handler{}
+	e := &endpoint{Handler: &Handler{}, path: TokenReviewPath}
 	for _, body := range []string{
 		`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"a-long-token","audiences":["first","second"]}}`,
 		`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"b"}}`,
 	} {
 		request := httptest.NewRequest(http.MethodPost, AuthenticatePath, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")
-		got, status := h.decode(httptest.NewRecorder(), request)
+		got, status := e.receive(httptest.NewRecorder(), request)
 		var want untrustedReview
-		if err := json.Unmarshal([]byte(body), &want); err != nil || status != nil || !reflect.DeepEqual(got, want) {
+		if err := json.Unmarshal([]byte(body), &want); err != nil || status != nil || !reflect.DeepEqual(got.untrustedReview, want) {
 			t.Errorf("%v, %v: expected %+v, got %+v", err, status, want, got)
 		}
 	}

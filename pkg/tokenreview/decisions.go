@@ -48,12 +48,15 @@ type decisions struct {
 
 	mu               sync.Mutex
 	allowed, refused *lru.Cache // of keyedhash.Sum → *decided
+	repeats          *lru.Cache // of keyedhash.Sum → *repeat, of requests about those
 	underWay         map[keyedhash.Sum]*flight
 }
 
 // decided is a decision, and what it rests on.
 type decided struct {
 	answer Answer
+	// of is where it is remembered, nil if it is not.
+	of *decisions
 	// issuer and keys have proved the token, and expiry is its exp where it is for us.
 	issuer *issuers.Issuer
 	keys   *issuers.KeySet
@@ -99,7 +102,7 @@ func newDecisions(rules *Rules) *decisions {
 		d.now = time.Now
 	}
 	size := max(1, d.config.MaxEntries) // 0 would be no bound
-	d.allowed, d.refused = lru.New(size), lru.New(size)
+	d.allowed, d.refused, d.repeats = lru.New(size), lru.New(size), lru.New(min(size, maxRepeats))
 	return d
 }
 
@@ -197,7 +200,7 @@ func (d *decisions) keep(name keyedhash.Sum, made *decided) {
 	if ttl <= 0 || d.config.MaxEntries <= 0 || !made.lasts() {
 		return
 	}
-	made.from = d.now().Round(0)
+	made.of, made.from = d, d.now().Round(0)
 	made.until = made.from.Add(ttl)
 	kept.Add(name, made)
 }

@@ -21,6 +21,7 @@ import (
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -117,7 +118,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.reviewer.leave()
-	request, status := e.decode(w, r)
+	request, status := e.receive(w, r)
 	if status == nil {
 		question.steps, status = e.steps(r)
 	}
@@ -128,19 +129,31 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, &question, status)
 		return
 	}
+	if same := request.same; same != nil {
+		answer := same.decision.answer.again()
+		question.took, question.fingerprint = time.Since(request.read), same.fingerprint
+		e.recorder.record(r.Context(), &question, &answer, e.reviewer.auditLevel(answer.Issuer))
+		writeBody(w, http.StatusOK, same.body)
+		return
+	}
 	begun := time.Now()
-	answer := e.reviewer.Review(r.Context(), request.Spec.Token, request.Spec.Audiences, question.steps)
+	answer, used := e.reviewer.review(r.Context(), request.Spec.Token, request.Spec.Audiences, question.steps)
 	question.took = time.Since(begun)
 	if answer.Overloaded {
 		e.shed(w, answer.Issuer)
 		return
 	}
-	before := e.recorder.record(r.Context(), &question, request.Spec.Token, &answer, e.reviewer.auditLevel(answer.Issuer))
+	question.fingerprint = e.recorder.fingerprint(request.Spec.Token)
+	before := e.recorder.record(r.Context(), &question, &answer, e.reviewer.auditLevel(answer.Issuer))
 	var annotations map[string]string
 	if e.path == TokenReviewPath {
 		annotations = question.annotations(&answer, before)
 	}
-	writeBody(w, http.StatusOK, answer.tokenReviewJSON(request.APIVersion, annotations))
+	body := answer.tokenReviewJSON(request.APIVersion, annotations)
+	if used != nil && request.name != (keyedhash.Sum{}) {
+		used.of.repeats.Add(request.name, &repeat{decision: used, fingerprint: question.fingerprint, body: body})
+	}
+	writeBody(w, http.StatusOK, body)
 }
 
 // steps returns where the steps of the decision are to be recorded: nowhere, unless an
@@ -201,32 +214,58 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request, requestID stri
 	}
 }
 
-// decode reads a TokenReview, or says why it is none.
-func (h *Handler) decode(w http.ResponseWriter, r *http.Request) (untrustedReview, *metav1.Status) {
-	var request untrustedReview
-	badRequest := func(format string, args ...any) (untrustedReview, *metav1.Status) {
-		return untrustedReview{}, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...))
-	}
+// request is what was asked.
+type request struct {
+	// same is a request with the same body, nil if it is not remembered; the body is not
+	// decoded then. read is when it was had.
+	same *repeat
+	read time.Time
+	// name is that of the body, zero where it is not to be remembered.
+	name keyedhash.Sum
+	untrustedReview
+}
+
+// receive reads a request, or says what is wrong with it.
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (request, *metav1.Status) {
+	var got request
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return request, newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
+		return got, newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
 			"the body must be a TokenReview with Content-Type: application/json")
 	}
-	buffer := h.buffers.get()
-	defer h.buffers.put(buffer)
-	err := readBody(buffer, w, r)
-	if err != nil {
+	buffer := e.buffers.get()
+	defer e.buffers.put(buffer)
+	if err := readBody(buffer, w, r); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return request, newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
+			return got, newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
 				fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes))
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			// The caller is slow, or this machine is: both may be better next time.
-			return request, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the body did not come in time")
+			return got, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the body did not come in time")
 		}
-		return badRequest("the body could not be read")
+		return got, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the body could not be read")
 	}
-	if err := json.Unmarshal(buffer.Bytes(), &request); err != nil {
+	// Auditors are answered each time anew.
+	if e.path == AuthenticatePath && buffer.Len() <= maxKeptToken {
+		got.read = time.Now()
+		got.name = e.reviewer.names.Bytes(buffer.Bytes())
+		if got.same = e.reviewer.repeated(got.name); got.same != nil {
+			return got, nil
+		}
+	}
+	var status *metav1.Status
+	got.untrustedReview, status = decode(buffer.Bytes())
+	return got, status
+}
+
+// decode decodes a TokenReview, or says why it is none.
+func decode(body []byte) (untrustedReview, *metav1.Status) {
+	var request untrustedReview
+	badRequest := func(format string, args ...any) (untrustedReview, *metav1.Status) {
+		return untrustedReview{}, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf(format, args...))
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
 		// Without the error's own text, which may quote the token.
 		var syntactic *jsontext.SyntacticError
 		if errors.As(err, &syntactic) {

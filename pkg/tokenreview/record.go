@@ -57,9 +57,17 @@ func newRecorder(options Options) *recorder {
 	}
 }
 
+// fingerprint is a token's for the audit log, zero if there is none.
+func (r *recorder) fingerprint(token string) audit.Fingerprint {
+	if r.audit == nil {
+		return audit.Fingerprint{}
+	}
+	return r.audit.Fingerprint(token)
+}
+
 // record tells of one decision, and returns for auditors what was recorded of the same
 // token before.
-func (r *recorder) record(ctx context.Context, question *question, token string, answer *Answer, level v1alpha1.AuditLevel) (before []Event) {
+func (r *recorder) record(ctx context.Context, question *question, answer *Answer, level v1alpha1.AuditLevel) (before []Event) {
 	r.metrics.observe(answer, question)
 	r.logAnswer(ctx, question, answer)
 	if of := oteltrace.SpanFromContext(ctx); of.IsRecording() {
@@ -68,7 +76,6 @@ func (r *recorder) record(ctx context.Context, question *question, token string,
 	if r.audit == nil {
 		return nil
 	}
-	question.fingerprint = r.audit.Fingerprint(token)
 	record := newRecord(question, answer)
 	r.audit.Write(&record, level)
 	if question.endpoint == TokenReviewPath {

@@ -143,13 +143,19 @@ func (r *Reviewer) Use(rules *Rules) {
 // Review decides who token speaks for. audiences are those that the caller asks
 // about, and may be empty. The answer may be others' as well, and is not to be changed.
 func (r *Reviewer) Review(ctx context.Context, token string, audiences []string, t *trace.Trace) Answer {
+	answer, _ := r.review(ctx, token, audiences, t)
+	return answer
+}
+
+// review is Review, and says which decision was used again if one was that is remembered.
+func (r *Reviewer) review(ctx context.Context, token string, audiences []string, t *trace.Trace) (Answer, *decided) {
 	rules := r.inForce.Load()
 	alone := t.On() || len(token) > maxKeptToken // Whoever asks for the steps wants them taken.
 	var name keyedhash.Sum
 	if !alone {
 		name = r.names.Texts(append([]string{token}, audiences...)...)
 		if known, ok := rules.decisions.recall(name); ok {
-			return known.answer.again()
+			return known.answer.again(), known
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
@@ -164,7 +170,7 @@ func (r *Reviewer) Review(ctx context.Context, token string, audiences []string,
 		}
 		current := r.inForce.Load()
 		if !answer.Undecided || current == rules {
-			return answer
+			return answer, nil
 		}
 		// A change of the rules ends what the old ones were waiting for.
 		rules = current

@@ -1,0 +1,34 @@
+package tokenreview
+
+import (
+	"tokenreview.dev/webhook/internal/keyedhash"
+	"tokenreview.dev/webhook/pkg/audit"
+)
+
+// maxRepeats is how many requests are remembered by one configuration. An answer has some
+// hundred bytes, up to a hundred kilobytes with the groups of a token of 16 KiB.
+const maxRepeats = 1024
+
+// repeat is a request for a decision that was used again, by the keyed hash of its body:
+// API servers write the same about the same token. As long as the decision holds, neither
+// is the body read again nor the answer written again.
+type repeat struct {
+	decision    *decided
+	fingerprint audit.Fingerprint // of the token
+	body        []byte            // of the answer
+}
+
+// repeated returns what was answered to a request with the same body, nil if there was
+// none, or if the decision does not hold any more.
+func (r *Reviewer) repeated(body keyedhash.Sum) *repeat {
+	decisions := r.inForce.Load().decisions
+	value, ok := decisions.repeats.Get(body)
+	if !ok {
+		return nil
+	}
+	if same := value.(*repeat); same.decision.holds(decisions.now()) {
+		return same
+	}
+	decisions.repeats.Remove(body)
+	return nil
+}
