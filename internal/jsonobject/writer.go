@@ -112,6 +112,14 @@ func (w *Writer) Written(name string, object jsontext.Value) {
 	w.data = append(w.data, object...)
 }
 
+// Members adds those of an object that a Writer has written, of which there must be some.
+func (w *Writer) Members(object jsontext.Value) {
+	if w.begun {
+		w.data = append(w.data, ',')
+	}
+	w.data, w.begun = append(w.data, object[1:len(object)-1]...), true
+}
+
 // isPlainText reports whether a value is text in ASCII without escapes, as most are. It
 // is written as it is, at a quarter of the cost.
 func isPlainText(value jsontext.Value) bool {

@@ -32,12 +32,17 @@ func TestMembersAreWrittenInTheirOrder(t *testing.T) {
 	w.Value("plain", jsontext.Value(`"a ~"`))
 	w.Value("escaped", jsontext.Value(`"\u00e9\/\\"`))
 	w.Written("written", jsontext.Value(`{"a":1}`))
+	w.Members(jsontext.Value(`{"b":1,"c":2}`))
+	w.Begin("inside")
+	w.Members(jsontext.Value(`{"b":1}`))
+	w.Text("d", "")
+	w.Finish()
 	data, err := w.End()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `before {"empty":{},"text":"a \"b\" \\ <&> é ` + "\u2028" + `\n\u0001","in\"side":{"some":"x","one":["a"],"two":["a",""],"empty":[]},"yes":true,"no":false,` +
-		`"number":1e-7,"time":"2026-11-25T09:30:01.000005Z","value":{"a":[1,null],"b":"a"},"plain":"a ~","escaped":"é/\\","written":{"a":1}}`
+		`"number":1e-7,"time":"2026-11-25T09:30:01.000005Z","value":{"a":[1,null],"b":"a"},"plain":"a ~","escaped":"é/\\","written":{"a":1},"b":1,"c":2,"inside":{"b":1,"d":""}}`
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

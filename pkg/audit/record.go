@@ -53,6 +53,9 @@ type Record struct {
 	Cached bool `json:"cached"`
 	// Duration is how long it took to decide, in seconds.
 	Duration float64 `json:"duration"`
+	// Written is the decision, the fields from Issuer to Groups, as Decision returns it for a
+	// record of the same one; nil where there was none.
+	Written jsontext.Value `json:"-"`
 	// Omitted is how many refusals before this one were left out because there were more
 	// than MaxRefusalsPerSecond; Write sets it.
 	Omitted int64 `json:"omitted,omitzero"`
@@ -72,20 +75,15 @@ type Caller struct {
 // refused reports whether nobody was let in.
 func (r *Record) refused() bool { return r.Reason != reason.Allowed }
 
-// appendLine appends the record as JSON, with a line feed at its end. It writes what
-// json.Marshal would.
-func (r *Record) appendLine(line []byte) ([]byte, error) {
-	w := jsonobject.New(line)
-	w.Text("schema", r.Schema)
-	w.Time("time", r.Time)
-	w.Text("requestID", r.RequestID)
-	w.Text("endpoint", r.Endpoint)
-	w.Begin("caller")
-	w.OptionalText("commonName", r.Caller.CommonName)
-	w.OptionalTexts("organizations", r.Caller.Organizations)
-	w.OptionalTexts("uris", r.Caller.URIs)
-	w.Text("address", r.Caller.Address)
-	w.Finish()
+// Decision is the fields from Issuer to Groups as a line has them, for Written: to write
+// them costs most of a line.
+func (r *Record) Decision() (jsontext.Value, error) {
+	w := jsonobject.New(nil)
+	r.writeDecision(w)
+	return w.End()
+}
+
+func (r *Record) writeDecision(w *jsonobject.Writer) {
 	w.OptionalText("issuer", r.Issuer)
 	w.Bool("proven", r.Proven)
 	w.Text("reason", r.Reason)
@@ -100,6 +98,27 @@ func (r *Record) appendLine(line []byte) ([]byte, error) {
 	w.OptionalText("username", r.Username)
 	w.OptionalText("uid", r.UID)
 	w.OptionalTexts("groups", r.Groups)
+}
+
+// appendLine appends the record as JSON, with a line feed at its end. It writes what
+// json.Marshal would.
+func (r *Record) appendLine(line []byte) ([]byte, error) {
+	w := jsonobject.New(line)
+	w.Text("schema", r.Schema)
+	w.Time("time", r.Time)
+	w.Text("requestID", r.RequestID)
+	w.Text("endpoint", r.Endpoint)
+	w.Begin("caller")
+	w.OptionalText("commonName", r.Caller.CommonName)
+	w.OptionalTexts("organizations", r.Caller.Organizations)
+	w.OptionalTexts("uris", r.Caller.URIs)
+	w.Text("address", r.Caller.Address)
+	w.Finish()
+	if r.Written != nil {
+		w.Members(r.Written)
+	} else {
+		r.writeDecision(w)
+	}
 	w.Text("fingerprint", r.Fingerprint.String())
 	w.Bool("cached", r.Cached)
 	w.Number("duration", r.Duration)

@@ -39,16 +39,29 @@ func TestALineIsTheRecordAsItsTagsSay(t *testing.T) {
 			if diff := cmp.Diff(string(want)+"\n", string(got)); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
+			// Another record about the same decision has another line alike.
+			if test.record.Written, err = test.record.Decision(); err != nil {
+				t.Fatal(err)
+			}
+			if again, err := test.record.appendLine(nil); err != nil || string(again) != string(got) {
+				t.Errorf("expected the same with the decision written before, got %s, %v", again, err)
+			}
 		})
 	}
 	if line, err := (&Record{Username: "\xff"}).appendLine(nil); err == nil {
 		t.Errorf("expected an error, as json.Marshal gives, got %s", line)
+	}
+	if decision, err := (&Record{Username: "\xff"}).Decision(); err == nil {
+		t.Errorf("expected an error, got %s", decision)
 	}
 }
 
 // fill gives every field of a struct a value, each its own.
 func fill(value reflect.Value) {
 	for i := range value.NumField() {
+		if value.Type().Field(i).Tag.Get("json") == "-" {
+			continue
+		}
 		switch field := value.Field(i); field.Interface().(type) {
 		case string:
 			field.SetString(fmt.Sprintf("text %d", i))

@@ -121,20 +121,27 @@ func (c *Callers) ConnContext(ctx context.Context, _ net.Conn) context.Context {
 func (c *Callers) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-			c.log.Warn("caller without a client certificate", "remote", r.RemoteAddr)
-			c.refuse(w, r, newStatus(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "a client certificate is required"))
+			c.withoutCertificate(w, r)
 			return
 		}
 		if err := c.check(r); err != nil {
-			leaf := r.TLS.PeerCertificates[0]
-			c.log.Warn("caller whose client certificate is not accepted", "remote", r.RemoteAddr,
-				"subject", leaf.Subject.String(), "issuer", leaf.Issuer.String(), "err", err)
-			c.refuse(w, r, newStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
-				"the client certificate is not accepted: "+err.Error()))
+			c.notAccepted(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (c *Callers) withoutCertificate(w http.ResponseWriter, r *http.Request) {
+	c.log.Warn("caller without a client certificate", "remote", r.RemoteAddr)
+	c.refuse(w, r, newStatus(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "a client certificate is required"))
+}
+
+func (c *Callers) notAccepted(w http.ResponseWriter, r *http.Request, err error) {
+	leaf := r.TLS.PeerCertificates[0]
+	c.log.Warn("caller whose client certificate is not accepted", "remote", r.RemoteAddr,
+		"subject", leaf.Subject.String(), "issuer", leaf.Issuer.String(), "err", err)
+	c.refuse(w, r, newStatus(http.StatusForbidden, metav1.StatusReasonForbidden, "the client certificate is not accepted: "+err.Error()))
 }
 
 // refuse ends the connection, too: a stranger has no more to ask, and a caller whose CA

@@ -43,11 +43,12 @@ type Options struct {
 // Handler answers TokenReviews POSTed to its endpoints, in the version they come in. It
 // is safe for concurrent use.
 type Handler struct {
-	reviewer *Reviewer
-	recorder *recorder
-	router   *mux.Router
-	buffers  buffers
-	log      *slog.Logger
+	reviewer  *Reviewer
+	recorder  *recorder
+	router    *mux.Router
+	endpoints map[string]*endpoint // by their paths
+	buffers   buffers
+	log       *slog.Logger
 	// overload is log, bounded.
 	overload *slog.Logger
 }
@@ -56,13 +57,14 @@ type Handler struct {
 func NewHandler(reviewer *Reviewer, options Options) *Handler {
 	options.Metrics.of(reviewer)
 	h := &Handler{
-		reviewer: reviewer, recorder: newRecorder(options), router: mux.NewRouter(),
+		reviewer: reviewer, recorder: newRecorder(options), router: mux.NewRouter(), endpoints: make(map[string]*endpoint),
 		log: options.Log, overload: logging.Limited(options.Log, 1),
 	}
 	for _, path := range []string{AuthenticatePath, TokenReviewPath} {
-		h.router.Handle(path, &endpoint{
+		h.endpoints[path] = &endpoint{
 			Handler: h, path: path, forbidden: logging.Limited(options.Log, 1), unanswered: logging.Limited(options.Log, 1),
-		}).Methods(http.MethodPost)
+		}
+		h.router.Handle(path, h.endpoints[path]).Methods(http.MethodPost)
 	}
 	h.router.NotFoundHandler = http.HandlerFunc(notFound)
 	h.router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
@@ -70,11 +72,9 @@ func NewHandler(reviewer *Reviewer, options Options) *Handler {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var match mux.RouteMatch
-	if h.router.Match(r, &match) && match.MatchErr == nil {
-		// As the router would, but without copies of the request for variables of the path:
-		// there are none.
-		match.Handler.ServeHTTP(w, r)
+	if endpoint, ok := h.endpoints[r.URL.Path]; ok && r.Method == http.MethodPost {
+		// As the router would, but without its search.
+		endpoint.ServeHTTP(w, r)
 		return
 	}
 	h.router.ServeHTTP(w, r)
@@ -129,13 +129,24 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(w, &question, status)
 		return
 	}
-	if same := request.same; same != nil {
-		answer := same.decision.answer.again()
-		question.took, question.fingerprint = time.Since(request.read), same.fingerprint
-		e.recorder.record(r.Context(), &question, &answer, e.reviewer.auditLevel(answer.Issuer))
-		writeBody(w, http.StatusOK, same.body)
-		return
+	if request.same != nil {
+		e.repeat(w, r, &question, &request)
+	} else {
+		e.review(w, r, &question, &request)
 	}
+}
+
+// repeat answers as it has answered the same request before.
+func (e *endpoint) repeat(w http.ResponseWriter, r *http.Request, question *question, request *request) {
+	answer := request.same.decision.answer.again()
+	question.took = time.Since(request.read)
+	question.fingerprint, question.recorded = request.same.fingerprint, request.same.recorded
+	e.recorder.record(r.Context(), question, &answer, e.reviewer.auditLevel(answer.Issuer))
+	writeBody(w, http.StatusOK, request.same.body)
+}
+
+// review answers with what the token comes to.
+func (e *endpoint) review(w http.ResponseWriter, r *http.Request, question *question, request *request) {
 	begun := time.Now()
 	answer, used := e.reviewer.review(r.Context(), request.Spec.Token, request.Spec.Audiences, question.steps)
 	question.took = time.Since(begun)
@@ -144,16 +155,20 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	question.fingerprint = e.recorder.fingerprint(request.Spec.Token)
-	before := e.recorder.record(r.Context(), &question, &answer, e.reviewer.auditLevel(answer.Issuer))
+	before := e.recorder.record(r.Context(), question, &answer, e.reviewer.auditLevel(answer.Issuer))
 	var annotations map[string]string
 	if e.path == TokenReviewPath {
 		annotations = question.annotations(&answer, before)
 	}
 	body := answer.tokenReviewJSON(request.APIVersion, annotations)
-	if used != nil && request.name != (keyedhash.Sum{}) {
-		used.of.repeats.Add(request.name, &repeat{decision: used, fingerprint: question.fingerprint, body: body})
-	}
 	writeBody(w, http.StatusOK, body)
+	if used == nil || request.name == (keyedhash.Sum{}) {
+		return
+	}
+	record := newRecord(question, &answer)
+	if recorded, err := record.Decision(); err == nil {
+		used.of.repeats.Add(request.name, &repeat{decision: used, fingerprint: question.fingerprint, recorded: recorded, body: body})
+	}
 }
 
 // steps returns where the steps of the decision are to be recorded: nowhere, unless an

@@ -29,8 +29,10 @@ type question struct {
 	// steps are recorded where they are asked for.
 	steps *trace.Trace
 	// took is how long it took to decide.
-	took        time.Duration
+	took time.Duration
+	// fingerprint is the token's, and recorded the decision's audit.Record.Written.
 	fingerprint audit.Fingerprint
+	recorded    jsontext.Value
 }
 
 // recorder tells people of decisions: in metrics, the audit log, the log, the span of
@@ -93,7 +95,7 @@ func newRecord(question *question, answer *Answer) audit.Record {
 		Issuer: answer.Issuer, Proven: answer.Proven, Reason: answer.Reason(), Message: answer.Refusal.Text,
 		WouldRefuse: string(answer.WouldRefuse.Code), WouldRefuseMessage: answer.WouldRefuse.Text,
 		JTI: answer.Signed.JTI, Subject: answer.Signed.Subject, Claims: answer.Signed.Others,
-		Fingerprint: question.fingerprint, Cached: answer.Cached, Duration: question.took.Seconds(),
+		Written: question.recorded, Fingerprint: question.fingerprint, Cached: answer.Cached, Duration: question.took.Seconds(),
 	}
 	if caller := question.caller; caller != nil {
 		record.Caller.CommonName, record.Caller.Organizations, record.Caller.URIs = caller.CommonName, caller.Organizations, caller.URIs

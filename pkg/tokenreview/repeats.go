@@ -1,6 +1,8 @@
 package tokenreview
 
 import (
+	"github.com/go-json-experiment/json/jsontext"
+
 	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/pkg/audit"
 )
@@ -15,6 +17,7 @@ const maxRepeats = 1024
 type repeat struct {
 	decision    *decided
 	fingerprint audit.Fingerprint // of the token
+	recorded    jsontext.Value    // is audit.Record's Written
 	body        []byte            // of the answer
 }
 
