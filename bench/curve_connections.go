@@ -56,7 +56,7 @@ func (b *bench) overConnections(ctx context.Context, null, webhook *server, n in
 	if _, err := takeTurnsAsking(ctx, 1, b.slice, all); err != nil {
 		return turns{}, turns{}, err
 	}
-	results, err := takeTurnsAsking(ctx, (b.rounds+1)/2, b.request(), all)
+	results, err := takeTurnsAsking(ctx, b.rounds, b.request(), all)
 	if err != nil {
 		return turns{}, turns{}, err
 	}
