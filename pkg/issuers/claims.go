@@ -166,7 +166,7 @@ func decodeStrings(value jsontext.Value) ([]string, error) {
 // decodeList decodes a list of text, in which null is "", as for upstream.
 func decodeList(list jsontext.Value) ([]string, error) {
 	reader := newMemberReader(list)
-	defer memberReaders.Put(reader)
+	defer reader.release()
 	if _, err := reader.decoder.ReadToken(); err != nil {
 		return nil, jsonError(err)
 	}

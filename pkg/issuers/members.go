@@ -10,22 +10,33 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// memberReader reads JSON objects and lists, one after the other. It keeps what it needs for
-// one, such as the names that it has seen, for the next.
+// memberReader reads JSON objects and lists, one after the other. It keeps the room that it
+// needs for one, such as for the names that it has seen, for the next.
 type memberReader struct {
 	decoder *jsontext.Decoder
 	input   bytes.Buffer
 }
 
 // memberReaders are those that nobody uses now.
-var memberReaders = sync.Pool{New: func() any { return &memberReader{decoder: &jsontext.Decoder{}} }}
+var memberReaders = sync.Pool{New: func() any {
+	reader := &memberReader{}
+	reader.decoder = jsontext.NewDecoder(&reader.input)
+	return reader
+}}
 
-// newMemberReader returns a reader of data. It is for memberReaders when it has been read.
+// newMemberReader returns a reader of data. Whoever has read it releases it.
 func newMemberReader(data []byte) *memberReader {
 	reader := memberReaders.Get().(*memberReader)
 	reader.input = *bytes.NewBuffer(data)
-	reader.decoder.Reset(&reader.input)
 	return reader
+}
+
+// release leaves the reader to others, and keeps nothing of what it has read: that is part
+// of a token.
+func (r *memberReader) release() {
+	r.input = bytes.Buffer{}
+	r.decoder.Reset(&r.input)
+	memberReaders.Put(r)
 }
 
 // part says where in a text a part of it is.
@@ -41,7 +52,7 @@ func eachMember(data []byte, visit func(name, value part) error) error {
 		return fmt.Errorf("JSON nested more than %d deep", maxDepth)
 	}
 	reader := newMemberReader(data)
-	defer memberReaders.Put(reader)
+	defer reader.release()
 	return reader.eachMember(visit)
 }
 

@@ -2,9 +2,11 @@ package issuers
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -117,6 +119,30 @@ func TestClaimsWriteNothingAfterTheirPayload(t *testing.T) {
 	copy(buffer[len(payload):], "XXXXXXXX")
 	if got := listed(claims); got != "a=1" {
 		t.Errorf("expected a=1, got %q", got)
+	}
+}
+
+// What reads claims goes on to the next token, and must not keep this one until it comes.
+func TestNothingOfAPayloadIsKeptWhenItHasBeenRead(t *testing.T) {
+	for name, payload := range map[string]string{
+		"claims":          `{"sub":"` + strings.Repeat("x", 1000) + `"}`,
+		"a list":          `{"aud":["` + strings.Repeat("x", 1000) + `"]}`,
+		"what is no JSON": `{"sub":"` + strings.Repeat("x", 1000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			read := func() weak.Pointer[byte] {
+				data := []byte(payload)
+				if claims, err := NewClaims(data); err == nil {
+					_, _ = claims.Strings("aud")
+				}
+				return weak.Make(&data[0])
+			}
+			kept := read()
+			runtime.GC()
+			if kept.Value() != nil {
+				t.Error("expected the payload to be garbage")
+			}
+		})
 	}
 }
 
