@@ -162,7 +162,7 @@ func (e *endpoint) review(w http.ResponseWriter, r *http.Request, question *ques
 	}
 	body := answer.tokenReviewJSON(request.APIVersion, annotations)
 	writeBody(w, http.StatusOK, body)
-	if used == nil || request.name == (keyedhash.Sum{}) {
+	if used == nil || request.name == (keyedhash.Sum{}) || len(body) > maxRepeat {
 		return
 	}
 	record := newRecord(question, &answer)

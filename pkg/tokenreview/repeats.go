@@ -7,9 +7,12 @@ import (
 	"tokenreview.dev/webhook/pkg/audit"
 )
 
-// maxRepeats is how many requests are remembered by one configuration. An answer has some
-// hundred bytes, up to a hundred kilobytes with the groups of a token of 16 KiB.
-const maxRepeats = 1024
+const (
+	// maxRepeats is how many requests are remembered by one configuration.
+	maxRepeats = 1024
+	// maxRepeat is how many bytes of answer are remembered with one. Most have some hundred.
+	maxRepeat = 8 << 10
+)
 
 // repeat is a request for a decision that was used again, by the keyed hash of its body:
 // API servers write the same about the same token. As long as the decision holds, neither
