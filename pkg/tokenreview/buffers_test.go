@@ -44,9 +44,11 @@ func TestARequestReadsNothingOfTheOneBefore(t *testing.T) {
 	} {
 		request := httptest.NewRequest(http.MethodPost, AuthenticatePath, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")
-		got, status := e.receive(httptest.NewRecorder(), request)
+		var asked question
+		status := e.receive(httptest.NewRecorder(), request, &asked)
+		got := asked.review
 		var want untrustedReview
-		if err := json.Unmarshal([]byte(body), &want); err != nil || status != nil || !reflect.DeepEqual(got.untrustedReview, want) {
+		if err := json.Unmarshal([]byte(body), &want); err != nil || status != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v, %v: expected %+v, got %+v", err, status, want, got)
 		}
 	}

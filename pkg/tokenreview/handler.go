@@ -21,7 +21,6 @@ import (
 	authenticationv1beta1 "k8s.io/api/authentication/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/pkg/audit"
 	"tokenreview.dev/webhook/pkg/issuers"
@@ -104,12 +103,15 @@ type untrustedReview struct {
 	} `json:"spec"`
 }
 
+// ServeHTTP answers one request. The stack for what most requests need stays below the four
+// kilobytes that net/http's goroutine for one begins with: to move it to a larger one takes
+// as long as all else.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	question := question{id: rand.Text(), endpoint: e.path, caller: callerOf(r), address: r.RemoteAddr, at: time.Now()}
+	question := &question{id: rand.Text(), endpoint: e.path, caller: callerOf(r), address: r.RemoteAddr, at: time.Now()}
 	w.Header().Set(requestIDHeader, question.id)
 	defer e.recover(w, r, question.id)
 	if !e.reviewer.permits(e.path, question.caller) {
-		e.refuse(w, &question, forbidden(e.path, question.caller))
+		e.refuse(w, question, forbidden(e.path, question.caller))
 		return
 	}
 	// Before anything of the request is read: what is read is kept while it is under way.
@@ -118,56 +120,51 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.reviewer.leave()
-	request, status := e.receive(w, r)
+	status := e.receive(w, r, question)
 	if status == nil {
 		question.steps, status = e.steps(r)
 	}
-	if status != nil {
+	switch {
+	case status != nil:
 		if status.Code == http.StatusTooManyRequests {
 			w.Header().Set("Retry-After", "1")
 		}
-		e.refuse(w, &question, status)
-		return
-	}
-	if request.same != nil {
-		e.repeat(w, r, &question, &request)
-	} else {
-		e.review(w, r, &question, &request)
+		e.refuse(w, question, status)
+	case question.same != nil:
+		e.repeat(w, r, question)
+	default:
+		e.review(w, r, question)
 	}
 }
 
 // repeat answers as it has answered the same request before.
-func (e *endpoint) repeat(w http.ResponseWriter, r *http.Request, question *question, request *request) {
-	answer := request.same.decision.answer.again()
-	question.took = time.Since(request.read)
-	question.fingerprint, question.recorded = request.same.fingerprint, request.same.recorded
-	e.recorder.record(r.Context(), question, &answer, e.reviewer.auditLevel(answer.Issuer))
-	writeBody(w, http.StatusOK, request.same.body)
+func (e *endpoint) repeat(w http.ResponseWriter, r *http.Request, question *question) {
+	same := question.same
+	question.took, question.fingerprint = time.Since(question.read), same.fingerprint
+	e.recorder.record(r.Context(), question, &same.answer, e.reviewer.auditLevel(same.answer.Issuer))
+	writeBody(w, http.StatusOK, same.body)
 }
 
 // review answers with what the token comes to.
-func (e *endpoint) review(w http.ResponseWriter, r *http.Request, question *question, request *request) {
+func (e *endpoint) review(w http.ResponseWriter, r *http.Request, question *question) {
+	review := &question.review
 	begun := time.Now()
-	answer, used := e.reviewer.review(r.Context(), request.Spec.Token, request.Spec.Audiences, question.steps)
+	answer, used := e.reviewer.review(r.Context(), review.Spec.Token, review.Spec.Audiences, question.steps)
 	question.took = time.Since(begun)
 	if answer.Overloaded {
 		e.shed(w, answer.Issuer)
 		return
 	}
-	question.fingerprint = e.recorder.fingerprint(request.Spec.Token)
+	question.fingerprint = e.recorder.fingerprint(review.Spec.Token)
 	before := e.recorder.record(r.Context(), question, &answer, e.reviewer.auditLevel(answer.Issuer))
 	var annotations map[string]string
 	if e.path == TokenReviewPath {
 		annotations = question.annotations(&answer, before)
 	}
-	body := answer.tokenReviewJSON(request.APIVersion, annotations)
+	body := answer.tokenReviewJSON(review.APIVersion, annotations)
 	writeBody(w, http.StatusOK, body)
-	if used == nil || request.name == (keyedhash.Sum{}) || len(body) > maxRepeat {
-		return
-	}
-	record := newRecord(question, &answer)
-	if recorded, err := record.Decision(); err == nil {
-		used.of.repeats.Add(request.name, &repeat{decision: used, fingerprint: question.fingerprint, recorded: recorded, body: body})
+	if used != nil {
+		used.of.repeated(question, used, &answer, body)
 	}
 }
 
@@ -229,22 +226,10 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request, requestID stri
 	}
 }
 
-// request is what was asked.
-type request struct {
-	// same is a request with the same body, nil if it is not remembered; the body is not
-	// decoded then. read is when it was had.
-	same *repeat
-	read time.Time
-	// name is that of the body, zero where it is not to be remembered.
-	name keyedhash.Sum
-	untrustedReview
-}
-
 // receive reads a request, or says what is wrong with it.
-func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (request, *metav1.Status) {
-	var got request
+func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, question *question) *metav1.Status {
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return got, newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
+		return newStatus(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
 			"the body must be a TokenReview with Content-Type: application/json")
 	}
 	buffer := e.buffers.get()
@@ -252,26 +237,26 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request) (request, *me
 	if err := readBody(buffer, w, r); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return got, newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
+			return newStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
 				fmt.Sprintf("the body is larger than %d bytes", maxBodyBytes))
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			// The caller is slow, or this machine is: both may be better next time.
-			return got, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the body did not come in time")
+			return newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "the body did not come in time")
 		}
-		return got, newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the body could not be read")
+		return newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the body could not be read")
 	}
+	question.read = time.Now()
 	// Auditors are answered each time anew.
 	if e.path == AuthenticatePath && buffer.Len() <= maxKeptToken {
-		got.read = time.Now()
-		got.name = e.reviewer.names.Bytes(buffer.Bytes())
-		if got.same = e.reviewer.repeated(got.name); got.same != nil {
-			return got, nil
+		question.body = e.reviewer.names.Bytes(buffer.Bytes())
+		if question.same = e.reviewer.same(question.body); question.same != nil {
+			return nil
 		}
 	}
 	var status *metav1.Status
-	got.untrustedReview, status = decode(buffer.Bytes())
-	return got, status
+	question.review, status = decode(buffer.Bytes())
+	return status
 }
 
 // decode decodes a TokenReview, or says why it is none.

@@ -11,6 +11,7 @@ import (
 	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"tokenreview.dev/webhook/internal/jsonobject"
+	"tokenreview.dev/webhook/internal/keyedhash"
 	"tokenreview.dev/webhook/internal/logging"
 	"tokenreview.dev/webhook/internal/span"
 	"tokenreview.dev/webhook/pkg/api/v1alpha1"
@@ -26,13 +27,18 @@ type question struct {
 	caller   *Caller // nil if nothing is proven of them
 	address  string
 	at       time.Time
+	// read is when its body was had, and body the body's keyed hash, zero for one that is
+	// not remembered.
+	read time.Time
+	body keyedhash.Sum
+	// same is the same request before, if it is remembered; then nothing is decoded.
+	same   *repeat
+	review untrustedReview
 	// steps are recorded where they are asked for.
 	steps *trace.Trace
 	// took is how long it took to decide.
-	took time.Duration
-	// fingerprint is the token's, and recorded the decision's audit.Record.Written.
-	fingerprint audit.Fingerprint
-	recorded    jsontext.Value
+	took        time.Duration
+	fingerprint audit.Fingerprint // of the token
 }
 
 // recorder tells people of decisions: in metrics, the audit log, the log, the span of
@@ -78,8 +84,7 @@ func (r *recorder) record(ctx context.Context, question *question, answer *Answe
 	if r.audit == nil {
 		return nil
 	}
-	record := newRecord(question, answer)
-	r.audit.Write(&record, level)
+	r.audit.Write(newRecord(question, answer), level)
 	if question.endpoint == TokenReviewPath {
 		before = r.recent.of(question.fingerprint)
 	}
@@ -88,14 +93,17 @@ func (r *recorder) record(ctx context.Context, question *question, answer *Answe
 }
 
 // newRecord is what the audit log is told.
-func newRecord(question *question, answer *Answer) audit.Record {
-	record := audit.Record{
+func newRecord(question *question, answer *Answer) *audit.Record {
+	record := &audit.Record{
 		Time: question.at.UTC(), RequestID: question.id, Endpoint: question.endpoint,
 		Caller: audit.Caller{Address: question.address},
 		Issuer: answer.Issuer, Proven: answer.Proven, Reason: answer.Reason(), Message: answer.Refusal.Text,
 		WouldRefuse: string(answer.WouldRefuse.Code), WouldRefuseMessage: answer.WouldRefuse.Text,
 		JTI: answer.Signed.JTI, Subject: answer.Signed.Subject, Claims: answer.Signed.Others,
-		Written: question.recorded, Fingerprint: question.fingerprint, Cached: answer.Cached, Duration: question.took.Seconds(),
+		Fingerprint: question.fingerprint, Cached: answer.Cached, Duration: question.took.Seconds(),
+	}
+	if question.same != nil {
+		record.Written = question.same.recorded
 	}
 	if caller := question.caller; caller != nil {
 		record.Caller.CommonName, record.Caller.Organizations, record.Caller.URIs = caller.CommonName, caller.Organizations, caller.URIs

@@ -19,14 +19,29 @@ const (
 // is the body read again nor the answer written again.
 type repeat struct {
 	decision    *decided
+	answer      Answer            // of it
 	fingerprint audit.Fingerprint // of the token
 	recorded    jsontext.Value    // is audit.Record's Written
-	body        []byte            // of the answer
+	body        []byte            // of the response
 }
 
-// repeated returns what was answered to a request with the same body, nil if there was
-// none, or if the decision does not hold any more.
-func (r *Reviewer) repeated(body keyedhash.Sum) *repeat {
+// repeated remembers what was answered to a question about a decision that is remembered.
+func (d *decisions) repeated(question *question, known *decided, answer *Answer, body []byte) {
+	if question.body == (keyedhash.Sum{}) || len(body) > maxRepeat {
+		return
+	}
+	recorded, err := newRecord(question, answer).Decision()
+	if err != nil {
+		return
+	}
+	d.repeats.Add(question.body, &repeat{
+		decision: known, answer: *answer, fingerprint: question.fingerprint, recorded: recorded, body: body,
+	})
+}
+
+// same returns what was answered to a request with the same body, nil if none is
+// remembered, or if its decision does not hold any more.
+func (r *Reviewer) same(body keyedhash.Sum) *repeat {
 	decisions := r.inForce.Load().decisions
 	value, ok := decisions.repeats.Get(body)
 	if !ok {

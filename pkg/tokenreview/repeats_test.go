@@ -118,6 +118,12 @@ func TestARequestIsTheSameToTheLastByteOnly(t *testing.T) {
 func TestAnAuditorIsToldOfTheirOwnRequest(t *testing.T) {
 	s := startAudited(t, "", "")
 	auditor, token := s.auditor(t), s.sign(nil)
+	for range 2 {
+		s.ask(auditor, "/tokenreview", token)
+	}
+	if n := s.reviewer.Repeats(); n != 0 {
+		t.Errorf("expected no request of an auditor to be remembered, got %d", n)
+	}
 	for range 4 {
 		s.ask(auditor, "/authenticate", token)
 		answer := s.ask(auditor, "/tokenreview", token)
@@ -141,17 +147,22 @@ func TestARequestThatMustBeRefusedIsRefusedThoughItCameBefore(t *testing.T) {
 	}
 }
 
-// What is remembered of a request is bounded.
-func TestALongAnswerIsWrittenAnew(t *testing.T) {
+func TestWhatIsRememberedOfRequestsIsBounded(t *testing.T) {
 	remember(t, "", func(t *testing.T, r *remembering) {
 		var groups []string
 		for n := range 1000 {
 			groups = append(groups, fmt.Sprint("group-", n))
 		}
-		handler, body := r.handler(), review("authentication.k8s.io/v1", r.token(claims{"groups": groups}))
-		post(handler, "/authenticate", body)
-		if second, third := post(handler, "/authenticate", body), post(handler, "/authenticate", body); second.same(third) || !bytes.Equal(second.body, third.body) {
-			t.Errorf("expected an answer that is written anew, and says the same, got %.500s and %.500s", second.body, third.body)
+		for name, body := range map[string]string{
+			"a long answer":  review("authentication.k8s.io/v1", r.token(claims{"groups": groups})),
+			"a long request": review("authentication.k8s.io/v1", r.token(nil)) + strings.Repeat(" ", 16<<10),
+		} {
+			handler := r.handler()
+			post(handler, "/authenticate", body)
+			second, third := post(handler, "/authenticate", body), post(handler, "/authenticate", body)
+			if second.same(third) || !bytes.Equal(second.body, third.body) || r.reviewer.Repeats() != 0 {
+				t.Errorf("%s: expected it to be written anew, and to say the same, got %.500s and %.500s", name, second.body, third.body)
+			}
 		}
 	})
 }
