@@ -129,7 +129,13 @@ func (s *served) ask(t *testing.T, client *http.Client, path, token string) *ans
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := client.Post("https://"+s.secure+path, "application/json", bytes.NewReader(question))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.secure+path, bytes.NewReader(question))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("X-Request-Id", "?") // The answer has the request's own then.
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

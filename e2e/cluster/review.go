@@ -87,6 +87,7 @@ func (c *Caller) Try(ctx context.Context, path, token string) (Answer, error) {
 		return Answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Request-Id", "?") // The answer has the request's own then.
 	resp, err := c.client.Do(req)
 	if err != nil {
 		return Answer{}, err

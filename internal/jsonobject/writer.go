@@ -126,8 +126,12 @@ func isPlainText(value jsontext.Value) bool {
 	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
 		return false
 	}
-	for _, c := range value[1 : len(value)-1] {
-		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+	return isPlain(value[1 : len(value)-1])
+}
+
+func isPlain[T ~string | ~[]byte](text T) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
 			return false
 		}
 	}
@@ -154,6 +158,12 @@ func (w *Writer) name(name string) {
 }
 
 func (w *Writer) quote(text string) {
+	if isPlain(text) {
+		w.data = append(w.data, '"')
+		w.data = append(w.data, text...)
+		w.data = append(w.data, '"')
+		return
+	}
 	var err error
 	w.data, err = jsontext.AppendQuote(w.data, text)
 	w.note(err)

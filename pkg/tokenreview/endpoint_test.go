@@ -102,7 +102,12 @@ func (s *audited) apiserver(t *testing.T) *x509.Certificate {
 
 // ask POSTs a token as the holder of a certificate, nil for none.
 func (s *audited) ask(certificate *x509.Certificate, target, token string) *httptest.ResponseRecorder {
+	return s.askWith(http.Header{"X-Request-Id": {"?"}}, certificate, target, token)
+}
+
+func (s *audited) askWith(header http.Header, certificate *x509.Certificate, target, token string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, target, strings.NewReader(review("authentication.k8s.io/v1", token)))
+	request.Header = header
 	request.Header.Set("Content-Type", "application/json")
 	request.RemoteAddr = "192.0.2.1:1234"
 	request = request.WithContext(s.callers.ConnContext(request.Context(), nil))
@@ -252,15 +257,31 @@ func TestAnAuditorIsToldWhatHappenedToTheSameTokenRecently(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerOfAnEndpointNamesItsRequest(t *testing.T) {
+func TestWhichAnswersNameTheirRequest(t *testing.T) {
 	s := startAudited(t, "callers: {authenticate: [{commonName: kube-apiserver}]}", "")
-	seen := map[string]bool{"": true}
-	for _, answer := range []*httptest.ResponseRecorder{
-		s.ask(s.auditor(t), "/tokenreview", "opaque"), s.ask(s.auditor(t), "/tokenreview?explain=x", "opaque"), s.ask(s.auditor(t), "/authenticate", "opaque"),
+	auditor, apiserver, token := s.auditor(t), s.apiserver(t), s.sign(nil)
+	seen := map[string]bool{"": true, "mine": true}
+	for _, test := range []struct {
+		name   string
+		by     *x509.Certificate
+		target string
+		token  string
+		header http.Header
+		code   int
+		named  bool
+	}{
+		{"a TokenReview for an auditor", auditor, "/tokenreview", "opaque", http.Header{}, 200, true},
+		{"a question of an auditor that cannot be answered", auditor, "/tokenreview?explain=x", "opaque", http.Header{}, 400, true},
+		{"a caller who may not ask", auditor, "/authenticate", "opaque", http.Header{}, 403, true},
+		{"a TokenReview for an API server", apiserver, "/authenticate", token, http.Header{}, 200, false},
+		{"a TokenReview for whoever names their request", apiserver, "/authenticate", token, http.Header{"X-Request-Id": {"mine"}}, 200, true},
+		{"a TokenReview as it was answered before", apiserver, "/authenticate", token, http.Header{}, 200, false},
+		{"a TokenReview as before, for whoever names their request", apiserver, "/authenticate", token, http.Header{"X-Request-Id": {""}}, 200, true},
 	} {
+		answer := s.askWith(test.header, test.by, test.target, test.token)
 		id := answer.Header().Get("X-Request-Id")
-		if seen[id] {
-			t.Errorf("%d: request id %q", answer.Code, id)
+		if answer.Code != test.code || test.named == seen[id] || !test.named && id != "" {
+			t.Errorf("%s: expected %d, with an id of its own: %t, got %d with the id %q", test.name, test.code, test.named, answer.Code, id)
 		}
 		seen[id] = true
 	}

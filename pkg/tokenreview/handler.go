@@ -88,9 +88,15 @@ type endpoint struct {
 	forbidden, unanswered *slog.Logger
 }
 
-// requestIDHeader is in each answer of an endpoint, so that whoever asked can find what
-// is recorded of it.
+// requestIDHeader is how whoever asked can find what is recorded of it. API servers do not
+// read it, and over HTTP/2 a header with another value each time costs both sides more than
+// a decision that is used again: with a TokenReview they have it only if they send one, whose value
+// is ignored.
 const requestIDHeader = "X-Request-Id"
+
+func (e *endpoint) namesRequest(r *http.Request) bool {
+	return e.path != AuthenticatePath || r.Header[requestIDHeader] != nil
+}
 
 // untrustedReview is what is read of a TokenReview (authentication.k8s.io/v1 and
 // v1beta1 agree on it). Other members are ignored, as the API server would.
@@ -107,19 +113,23 @@ type untrustedReview struct {
 // kilobytes that net/http's goroutine for one begins with: to move it to a larger one takes
 // as long as all else.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	question := &question{id: rand.Text(), endpoint: e.path, caller: callerOf(r), address: r.RemoteAddr, at: time.Now()}
-	w.Header().Set(requestIDHeader, question.id)
-	defer e.recover(w, r, question.id)
+	question := new(question)
+	question.id, question.endpoint, question.at = rand.Text(), e.path, time.Now()
+	question.caller, question.address = callerOf(r), r.RemoteAddr
+	defer e.recover(w, r, question)
 	if !e.reviewer.permits(e.path, question.caller) {
 		e.refuse(w, question, forbidden(e.path, question.caller))
 		return
 	}
 	// Before anything of the request is read: what is read is kept while it is under way.
 	if !e.reviewer.enter() {
-		e.shed(w, "")
+		e.shed(w, question, "")
 		return
 	}
 	defer e.reviewer.leave()
+	if e.namesRequest(r) {
+		question.name(w)
+	}
 	status := e.receive(w, r, question)
 	if status == nil {
 		question.steps, status = e.steps(r)
@@ -152,7 +162,7 @@ func (e *endpoint) review(w http.ResponseWriter, r *http.Request, question *ques
 	answer, used := e.reviewer.review(r.Context(), review.Spec.Token, review.Spec.Audiences, question.steps)
 	question.took = time.Since(begun)
 	if answer.Overloaded {
-		e.shed(w, answer.Issuer)
+		e.shed(w, question, answer.Issuer)
 		return
 	}
 	question.fingerprint = e.recorder.fingerprint(review.Spec.Token)
@@ -201,27 +211,30 @@ func (e *endpoint) refuse(w http.ResponseWriter, question *question, status *met
 	}
 	log.Warn("request not answered with a TokenReview", "endpoint", e.path, "code", status.Code, "text", status.Message,
 		"caller", question.caller.name(), "remote", question.address, "request_id", question.id)
+	question.name(w)
 	writeStatus(w, status)
 }
 
 // shed answers that too many requests are under way, or too many for tokens of an
 // issuer. kube-apiserver tries again.
-func (h *Handler) shed(w http.ResponseWriter, issuer string) {
+func (h *Handler) shed(w http.ResponseWriter, question *question, issuer string) {
 	h.recorder.metrics.overloaded(issuer)
 	h.overload.Warn("too many requests at a time: answered 429", "issuer", orNoIssuer(issuer), "maxRequestsInFlight", h.reviewer.inForce.Load().limits.MaxRequestsInFlight)
+	question.name(w)
 	w.Header().Set("Retry-After", "1")
 	writeStatus(w, newStatus(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many requests at a time"))
 }
 
 // recover turns a panic into a 500, which kube-apiserver retries, and a log line
 // that holds nothing of the request.
-func (h *Handler) recover(w http.ResponseWriter, r *http.Request, requestID string) {
+func (h *Handler) recover(w http.ResponseWriter, r *http.Request, question *question) {
 	switch p := recover(); p {
 	case nil:
 	case http.ErrAbortHandler:
 		panic(p)
 	default:
-		h.log.ErrorContext(r.Context(), "panic while reviewing a token", "request_id", requestID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		h.log.ErrorContext(r.Context(), "panic while reviewing a token", "request_id", question.id, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		question.name(w)
 		writeStatus(w, newStatus(http.StatusInternalServerError, metav1.StatusReasonInternalError, "internal error"))
 	}
 }

@@ -89,6 +89,7 @@ func review(apiVersion, token string, audiences ...string) string {
 func (s *served) post(contentType, body string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, "/authenticate?timeout=30s", strings.NewReader(body))
 	request.Header.Set("Content-Type", contentType)
+	request.Header.Set("X-Request-Id", "?") // The answer has the request's own then.
 	recorder := httptest.NewRecorder()
 	s.handler.ServeHTTP(recorder, request)
 	return recorder

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -40,6 +41,9 @@ type question struct {
 	took        time.Duration
 	fingerprint audit.Fingerprint // of the token
 }
+
+// name has the answer say which request is answered.
+func (q *question) name(w http.ResponseWriter) { w.Header().Set(requestIDHeader, q.id) }
 
 // recorder tells people of decisions: in metrics, the audit log, the log, the span of
 // the request, and to auditors who ask about the same token. It is safe for concurrent
@@ -79,7 +83,7 @@ func (r *recorder) record(ctx context.Context, question *question, answer *Answe
 	r.metrics.observe(answer, question)
 	r.logAnswer(ctx, question, answer)
 	if of := oteltrace.SpanFromContext(ctx); of.IsRecording() {
-		of.SetAttributes(span.Issuer.String(answer.Issuer), span.Reason.String(answer.Reason()), span.RequestID.String(question.id))
+		attribute(of, question, answer)
 	}
 	if r.audit == nil {
 		return nil
@@ -90,6 +94,10 @@ func (r *recorder) record(ctx context.Context, question *question, answer *Answe
 	}
 	r.recent.add(question, answer)
 	return before
+}
+
+func attribute(of oteltrace.Span, question *question, answer *Answer) {
+	of.SetAttributes(span.Issuer.String(answer.Issuer), span.Reason.String(answer.Reason()), span.RequestID.String(question.id))
 }
 
 // newRecord is what the audit log is told.
