@@ -267,6 +267,7 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, question *que
 			return nil
 		}
 	}
+	growStack()
 	var status *metav1.Status
 	question.review, status = decode(buffer.Bytes())
 	return status
