@@ -43,19 +43,18 @@ const maxKeptToken = 16 << 10
 // are remembered, and refused ones apart, since of some issuers, GitHub first of all,
 // every stranger can get tokens.
 type decisions struct {
-	config DecisionCache
-	now    func() time.Time
-
-	mu               sync.Mutex
-	allowed, refused *lru.Cache // of keyedhash.Sum → *decided
+	now              func() time.Time
+	allowed, refused *kept
 	repeats          *lru.Cache // of keyedhash.Sum → *repeat, of requests about those
-	underWay         map[keyedhash.Sum]*flight
+
+	mu       sync.Mutex
+	underWay map[keyedhash.Sum]*flight
 }
 
 // decided is a decision, and what it rests on.
 type decided struct {
 	answer Answer
-	// of is where it is remembered, nil if it is not.
+	// of is where it is remembered, if it lasts.
 	of *decisions
 	// issuer and keys have proved the token, and expiry is its exp where it is for us.
 	issuer *issuers.Issuer
@@ -97,28 +96,25 @@ type flight struct {
 }
 
 func newDecisions(rules *Rules) *decisions {
-	d := &decisions{config: rules.Decisions, now: rules.Now, underWay: make(map[keyedhash.Sum]*flight)}
+	config := rules.Decisions
+	d := &decisions{
+		now:     rules.Now,
+		allowed: newKept(config.AllowedTTL, config.MaxEntries), refused: newKept(config.RefusedTTL, config.MaxEntries),
+		repeats: lru.New(maxRepeats), underWay: make(map[keyedhash.Sum]*flight),
+	}
 	if d.now == nil {
 		d.now = time.Now
 	}
-	size := max(1, d.config.MaxEntries) // 0 would be no bound
-	d.allowed, d.refused, d.repeats = lru.New(size), lru.New(size), lru.New(min(size, maxRepeats))
 	return d
 }
 
 // recall returns a decision that was made before and still holds.
 func (d *decisions) recall(name keyedhash.Sum) (*decided, bool) {
-	for _, kept := range []*lru.Cache{d.allowed, d.refused} {
-		value, ok := kept.Get(name)
-		if !ok {
-			continue
-		}
-		if known := value.(*decided); known.holds(d.now()) {
-			return known, true
-		}
-		kept.Remove(name)
+	now := d.now()
+	if known, ok := d.allowed.get(name, now); ok {
+		return known, true
 	}
-	return nil, false
+	return d.refused.get(name, now)
 }
 
 // again is the answer for one more request.
@@ -193,14 +189,13 @@ func (d *decisions) lead(ctx context.Context, name keyedhash.Sum, underWay *flig
 
 // keep remembers a decision if it lasts.
 func (d *decisions) keep(name keyedhash.Sum, made *decided) {
-	kept, ttl := d.refused, d.config.RefusedTTL
-	if made.answer.User != nil {
-		kept, ttl = d.allowed, d.config.AllowedTTL
-	}
-	if ttl <= 0 || d.config.MaxEntries <= 0 || !made.lasts() {
+	if !made.lasts() {
 		return
 	}
-	made.of, made.from = d, d.now().Round(0)
-	made.until = made.from.Add(ttl)
-	kept.Add(name, made)
+	made.of = d
+	kept := d.refused
+	if made.answer.User != nil {
+		kept = d.allowed
+	}
+	kept.add(name, made, d.now().Round(0))
 }

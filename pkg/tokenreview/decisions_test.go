@@ -293,6 +293,39 @@ func TestOfMoreDecisionsThanThereIsRoomForTheLastAreRemembered(t *testing.T) {
 	})
 }
 
+func TestWhatHoldsNoMoreTakesUpNoRoom(t *testing.T) {
+	remember(t, "maxEntries: 4", func(t *testing.T, r *remembering) {
+		want := func(when string, want int) {
+			t.Helper()
+			if got := r.reviewer.Remembered(); got != want {
+				t.Errorf("%s: expected %d decisions to be remembered, got %d", when, want, got)
+			}
+		}
+		first := r.token(claims{"jti": "first"})
+		r.ask(first)
+		time.Sleep(6 * time.Second)
+		r.ask(r.token(claims{"jti": "second"}))
+		want("both hold", 2)
+		time.Sleep(5 * time.Second)
+		r.ask(r.token(claims{"jti": "third"}))
+		want("the first holds no more", 2)
+		time.Sleep(6 * time.Second)
+		r.ask(first)
+		want("only the third holds, and the first anew", 2)
+		time.Sleep(10 * time.Second)
+		r.want(t, "the first, as long as it holds", first, reason.Allowed, true)
+		r.ask(r.token(claims{"aud": "c"}))
+		want("what is over goes with the next that is remembered of its kind", 3)
+		for n := range 10 {
+			r.ask(r.token(claims{"jti": fmt.Sprint(n)}))
+		}
+		want("full", 5)
+		time.Sleep(10*time.Second + time.Nanosecond)
+		r.ask(first)
+		want("the last alone, and a refusal", 2)
+	})
+}
+
 // burst reviews one token many times at once, and returns the answers when all are there;
 // meanwhile is what happens when all wait.
 func (r *remembering) burst(token string, number int, meanwhile func()) []tokenreview.Answer {
