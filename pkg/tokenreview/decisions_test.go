@@ -320,9 +320,25 @@ func TestWhatHoldsNoMoreTakesUpNoRoom(t *testing.T) {
 			r.ask(r.token(claims{"jti": fmt.Sprint(n)}))
 		}
 		want("full", 5)
+		if n := r.reviewer.Ending(); n != 4 {
+			t.Errorf("expected as many ends as decisions, got %d", n)
+		}
 		time.Sleep(10*time.Second + time.Nanosecond)
 		r.ask(first)
 		want("the last alone, and a refusal", 2)
+	})
+}
+
+func TestWhatIsDecidedAgainHoldsFromThenOn(t *testing.T) {
+	remember(t, "allowedTTL: 5m", func(t *testing.T, r *remembering) {
+		token := r.token(nil)
+		r.ask(token)
+		r.publish(t, r.key, issuertest.NewKey("next", "ES256"))
+		time.Sleep(2 * time.Minute)
+		r.want(t, "with other keys", token, reason.Allowed, false)
+		time.Sleep(4 * time.Minute)
+		r.ask(r.token(claims{"jti": "another"})) // when the first decision would be over
+		r.want(t, "then", token, reason.Allowed, true)
 	})
 }
 
