@@ -67,6 +67,8 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 		return err
 	}
 	awaitKeys(ctx, rules)
+	// Before the rules: fingerprints by the key of before are not remembered with them.
+	r.useAudit(loaded)
 	r.reviewer.Use(rules)
 	before.Issuers.Close(rules.Issuers)
 	closeReplaced(before, rules)
@@ -74,12 +76,16 @@ func (r *reloader) apply(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// loaded tells people that a configuration is in force.
-func (r *reloader) loaded(loaded *config.Config, rules *tokenreview.Rules) {
-	r.health.Reloaded(nil)
+// useAudit has decisions recorded as a configuration says.
+func (r *reloader) useAudit(loaded *config.Config) {
 	if err := r.audit.Use(loaded.AuditConfig()); err != nil {
 		r.log.Warn("the audit log does without it until the configuration is read again", "err", err)
 	}
+}
+
+// loaded tells people that a configuration is in force.
+func (r *reloader) loaded(loaded *config.Config, rules *tokenreview.Rules) {
+	r.health.Reloaded(nil)
 	for _, warning := range loaded.Warnings {
 		r.log.Warn("configuration: " + warning.Error())
 	}

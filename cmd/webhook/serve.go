@@ -109,6 +109,7 @@ func serve(cmd *cobra.Command, options serveOptions) error {
 	reviewer := tokenreview.NewReviewer(rules)
 	health := server.NewHealth(reviewer, decisions, metrics)
 	reload := &reloader{file: options.configFile, building: building, reviewer: reviewer, audit: decisions, health: health, log: log}
+	reload.useAudit(loaded)
 	reload.loaded(loaded, rules)
 	defer func() { reviewer.Rules().Issuers.Close(nil) }()
 

@@ -7,7 +7,7 @@
 // record.go tells people what came of it. It is the only package that knows TokenReview
 // types and HTTP status codes.
 //
-// Read it in this order: callers.go, permissions.go, handler.go, buffers.go, stack.go, limits.go,
-// reviewer.go, decisions.go, kept.go, repeats.go, record.go, metrics.go, exemplars.go, recent.go, reply.go,
-// explain.go.
+// Read it in this order: callers.go, permissions.go, handler.go, buffers.go, stack.go,
+// limits.go, reviewer.go, decisions.go, kept.go, repeats.go, record.go, metrics.go,
+// exemplars.go, recent.go, reply.go, explain.go.
 package tokenreview

@@ -90,8 +90,8 @@ type endpoint struct {
 
 // requestIDHeader is how whoever asked can find what is recorded of it. API servers do not
 // read it, and over HTTP/2 a header with another value each time costs both sides more than
-// a decision that is used again: with a TokenReview they have it only if they send one, whose value
-// is ignored.
+// a decision that is used again: with a TokenReview they have it only if they send one,
+// whose value is ignored.
 const requestIDHeader = "X-Request-Id"
 
 func (e *endpoint) namesRequest(r *http.Request) bool {
