@@ -201,12 +201,15 @@ func TestAChangedConfigurationTakesTheAuditLogElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { rules.Issuers.Close(nil) })
+	reviewer := tokenreview.NewReviewer(rules)
+	t.Cleanup(func() { reviewer.Rules().Issuers.Close(nil) })
 	r := &reloader{
-		log: slog.New(slog.DiscardHandler), audit: newAuditLog(t),
-		health: server.NewHealth(tokenreview.NewReviewer(rules), nil, server.NewMetrics("", "")),
+		file: "webhook.yaml", reviewer: reviewer, log: slog.New(slog.DiscardHandler), audit: newAuditLog(t),
+		health: server.NewHealth(reviewer, nil, server.NewMetrics("", "")),
 	}
-	r.loaded(loaded, rules)
+	if err := r.apply(t.Context(), configuration); err != nil {
+		t.Fatal(err)
+	}
 	r.audit.Write(&audit.Record{RequestID: "here"}, v1alpha1.AuditAll)
 	if err := r.audit.Close(t.Context()); err != nil {
 		t.Fatal(err)
