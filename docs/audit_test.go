@@ -28,6 +28,9 @@ func fields(of reflect.Type, prefix string) []string {
 	for i := range of.NumField() {
 		field := of.Field(i)
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		names = append(names, prefix+name)
 		if field.Type == reflect.TypeFor[audit.Caller]() {
 			names = append(names, fields(field.Type, prefix+name+".")...)
