@@ -417,7 +417,7 @@ func TestADecisionThatHoldsNoMoreIsGivenToNobodyWhoCameSince(t *testing.T) {
 			next := issuertest.NewKey("next", "ES256")
 			r.publish(t, next)
 			time.Sleep(2 * time.Second)
-			r.reviewer.Rules().Issuers.Verify(t.Context(), next.Sign(claims{"iss": "https://build.example"}), nil) // has the keys fetched
+			_, _ = r.reviewer.Rules().Issuers.Verify(t.Context(), next.Sign(claims{"iss": "https://build.example"}), nil) // has the keys fetched
 		}, "KeyUnknown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

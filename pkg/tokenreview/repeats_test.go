@@ -72,7 +72,7 @@ func TestForHowLongAnAnswerIsWrittenAgain(t *testing.T) {
 			next := issuertest.NewKey("next", "ES256")
 			r.publish(t, next)
 			time.Sleep(2 * time.Second)
-			r.reviewer.Rules().Issuers.Verify(t.Context(), next.Sign(claims{"iss": "https://main.example"}), nil) // has the keys fetched
+			_, _ = r.reviewer.Rules().Issuers.Verify(t.Context(), next.Sign(claims{"iss": "https://main.example"}), nil) // has the keys fetched
 		}, false, "(KeyUnknown)"},
 		{"not when the rules were replaced", good, func(_ *testing.T, r *remembering) { r.reviewer.Use(r.reviewer.Rules()) }, false, admitted},
 		{"not when the clock was put back", good, func(_ *testing.T, r *remembering) { r.off.Store(int64(-time.Second)) }, false, admitted},
