@@ -259,9 +259,9 @@ func (e *endpoint) receive(w http.ResponseWriter, r *http.Request, question *que
 		}
 		return newStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, "the body could not be read")
 	}
-	question.read = time.Now()
 	// Auditors are answered each time anew.
 	if e.path == AuthenticatePath && buffer.Len() <= maxKeptToken {
+		question.read = time.Now()
 		question.body = e.reviewer.names.Bytes(buffer.Bytes())
 		if question.same = e.reviewer.same(question.body); question.same != nil {
 			return nil

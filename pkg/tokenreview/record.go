@@ -28,8 +28,8 @@ type question struct {
 	caller   *Caller // nil if nothing is proven of them
 	address  string
 	at       time.Time
-	// read is when its body was had, and body the body's keyed hash, zero for one that is
-	// not remembered.
+	// read is when its body was had, and body the body's keyed hash, both zero for one that
+	// is not remembered.
 	read time.Time
 	body keyedhash.Sum
 	// same is the same request before, if it is remembered; then nothing is decoded.

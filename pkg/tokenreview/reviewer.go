@@ -100,7 +100,7 @@ func (a *Answer) Reason() string {
 // use.
 type Reviewer struct {
 	inForce atomic.Pointer[inForce]
-	// names are those of tokens and audiences in decisions.
+	// names are those of tokens and audiences, and of the bodies of requests, in decisions.
 	names *keyedhash.Hash
 	// requests are those under way, whatever becomes of them.
 	requests gate
