@@ -12,39 +12,58 @@ import (
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 )
 
-// plainExpression is an expression that is a claim, or puts texts and claims together:
-//
-//	claims.groups
-//	"github-actions:" + claims.repository_id + ":" + claims.ref
-//
-// Most are such, and CEL takes far longer to begin than it takes to read some claims.
-type plainExpression []plainTerm
+// plainExpression is one that only reads claims and compares them with texts, or puts
+// them together. Most are such, and CEL takes far longer to begin than it takes to read
+// some claims.
+type plainExpression interface {
+	// evaluate returns false where CEL has to say what comes of it: a claim is missing, or
+	// is no text where it would have to be.
+	evaluate(claims traits.Mapper) (ref.Val, bool)
+}
 
-// plainTerm is a claim, by its name as an expression spells it, or text.
-type plainTerm struct{ claim, text types.String }
-
-const plainTermPattern = `claims\.([a-zA-Z_][a-zA-Z0-9_]*)|"([^"\\]*)"|'([^'\\]*)'`
+const (
+	plainClaim = `claims\.([a-zA-Z_][a-zA-Z0-9_]*)`
+	plainText  = `"([^"\\]*)"|'([^'\\]*)'`
+	plainTerm  = plainClaim + `|` + plainText
+)
 
 var (
-	plainTerms       = regexp.MustCompile(plainTermPattern)
-	plainExpressions = regexp.MustCompile(`^\s*(` + plainTermPattern + `)(\s*\+\s*(` + plainTermPattern + `))*\s*$`)
+	plainTerms  = regexp.MustCompile(plainTerm)
+	plainSums   = regexp.MustCompile(`^\s*(` + plainTerm + `)(\s*\+\s*(` + plainTerm + `))*\s*$`)
+	plainEquals = regexp.MustCompile(`^\s*` + plainClaim + `\s*==\s*(` + plainText + `)\s*$`)
+	plainLists  = regexp.MustCompile(`^\s*` + plainClaim + `\s+in\s*\[\s*(` + plainText + `)(\s*,\s*(` + plainText + `))*\s*\]\s*$`)
 )
 
 // newPlainExpression returns nil for every other expression.
 func newPlainExpression(expression string) plainExpression {
-	if !plainExpressions.MatchString(expression) {
+	sum := plainSums.MatchString(expression)
+	if !sum && !plainEquals.MatchString(expression) && !plainLists.MatchString(expression) {
 		return nil
 	}
-	var plain plainExpression
+	var terms []term
 	for _, found := range plainTerms.FindAllStringSubmatch(expression, -1) {
-		plain = append(plain, plainTerm{claim: types.String(found[1]), text: types.String(found[2] + found[3])})
+		terms = append(terms, term{claim: types.String(found[1]), text: types.String(found[2] + found[3])})
 	}
-	return plain
+	if sum {
+		return plainSum(terms)
+	}
+	compared := &plainComparison{claim: terms[0].claim, texts: make(map[types.String]bool)}
+	for _, one := range terms[1:] {
+		compared.texts[one.text] = true
+	}
+	return compared
 }
 
-// evaluate returns false where CEL has to say what comes of it: a claim is missing, or is
-// put together with others and is no text.
-func (e plainExpression) evaluate(claims traits.Mapper) (ref.Val, bool) {
+// term is a claim, by its name as an expression spells it, or text.
+type term struct{ claim, text types.String }
+
+// plainSum is a claim, or texts and claims put together:
+//
+//	claims.groups
+//	"github-actions:" + claims.repository_id + ":" + claims.ref
+type plainSum []term
+
+func (e plainSum) evaluate(claims traits.Mapper) (ref.Val, bool) {
 	var text strings.Builder
 	for _, term := range e {
 		if term.claim == "" {
@@ -65,6 +84,21 @@ func (e plainExpression) evaluate(claims traits.Mapper) (ref.Val, bool) {
 		text.WriteString(string(part))
 	}
 	return types.String(text.String()), true
+}
+
+// plainComparison says whether a claim is one of some texts:
+//
+//	claims.repository_owner == "octo-org"
+//	claims.repository in ["octo-org/octo-repo", "octo-org/another"]
+type plainComparison struct {
+	claim types.String
+	texts map[types.String]bool
+}
+
+func (e *plainComparison) evaluate(claims traits.Mapper) (ref.Val, bool) {
+	value, _ := claims.Find(e.claim)
+	text, ok := value.(types.String)
+	return types.Bool(e.texts[text]), ok
 }
 
 // plainMapper evaluates expressions that are all plain.
@@ -119,9 +153,10 @@ func (m *plainMapper) evaluate(claims traits.Mapper) ([]authenticationcel.Evalua
 	return results, true
 }
 
-// withPlainMappers returns mappers like compiled, those of mappings, that ask CEL no more
-// than they must. What has no expression has no mapper: "" is not plain.
-func withPlainMappers(compiled authenticationcel.CELMapper, mappings *apiserver.ClaimMappings) authenticationcel.CELMapper {
+// withPlainMappers returns mappers like compiled, those of an authenticator, that ask CEL no
+// more than they must. What has no expression has no mapper: "" is not plain.
+func withPlainMappers(compiled authenticationcel.CELMapper, of *apiserver.JWTAuthenticator) authenticationcel.CELMapper {
+	mappings := &of.ClaimMappings
 	one := func(mapper authenticationcel.ClaimsMapper, expression string) authenticationcel.ClaimsMapper {
 		return newPlainMapper(mapper, &authenticationcel.ClaimMappingExpression{Expression: expression})
 	}
@@ -134,6 +169,15 @@ func withPlainMappers(compiled authenticationcel.CELMapper, mappings *apiserver.
 			extra = append(extra, &authenticationcel.ExtraMappingExpression{Key: mapping.Key, Expression: mapping.ValueExpression})
 		}
 		compiled.Extra = newPlainMapper(compiled.Extra, extra...)
+	}
+	if compiled.ClaimValidationRules != nil {
+		var rules []authenticationcel.ExpressionAccessor
+		for _, rule := range of.ClaimValidationRules {
+			if rule.Expression != "" {
+				rules = append(rules, &authenticationcel.ClaimValidationCondition{Expression: rule.Expression, Message: rule.Message})
+			}
+		}
+		compiled.ClaimValidationRules = newPlainMapper(compiled.ClaimValidationRules, rules...)
 	}
 	return compiled
 }

@@ -101,7 +101,7 @@ type Policy struct {
 func New(config Config) *Policy {
 	p := &Policy{
 		mappings:            config.Authenticator.ClaimMappings,
-		expressions:         withPlainMappers(config.Expressions, &config.Authenticator.ClaimMappings),
+		expressions:         withPlainMappers(config.Expressions, &config.Authenticator),
 		required:            requiredClaims(config.Authenticator.ClaimValidationRules),
 		ignoreEmailVerified: config.Policy.EmailVerified == v1alpha1.EmailVerifiedIgnored,
 		entra:               config.EntraTenant != "",
