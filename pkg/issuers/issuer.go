@@ -85,6 +85,7 @@ type Issuer struct {
 	claimsClient *http.Client
 	claimsSlots  chan struct{} // one for each claim that is being fetched
 	keys         *keys
+	headers      headers
 	now          func() time.Time
 }
 
@@ -259,7 +260,7 @@ func quoteSome(texts []string) string {
 // against the issuer's keys (RFC 8725 §3.1). It returns the set that has the key which
 // made it, nil if none has.
 func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *trace.Trace) (*KeySet, reason.Refusal, error) {
-	header, err := parseHeader(token.header)
+	header, err := i.headers.parse(token.header)
 	if err != nil {
 		t.Add("header", trace.Failed, err.Error())
 		return nil, reason.Refusal{Code: reason.TokenMalformed, Text: err.Error()}, nil
@@ -284,8 +285,11 @@ func (i *Issuer) verifySignature(ctx context.Context, token untrustedToken, t *t
 		t.Add("keys", trace.Failed, err.Error())
 		return nil, reason.Refusal{}, err
 	}
-	signed := []byte(token.signingInput)
+	room := signingInputs.Get().(*signingInput)
+	defer room.release()
+	signed := room.of(token)
 	if key := current.set.verify(verifier, header, signed, signature); key != nil {
+		i.headers.proven(token.header, header)
 		if t.On() {
 			t.Add("signature", trace.Passed, current.set.proofText(key, header))
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // MaxTokenBytes is the longest token that is looked at. Tokens of real issuers
@@ -22,6 +24,31 @@ type untrustedToken struct {
 	claims       *Claims
 	signingInput string
 	signature    string // still encoded
+}
+
+// signingInput is room for what a token's signature is of (RFC 7515 §5.2, step 8), used by
+// one token after another. Nobody may keep a part of it.
+type signingInput []byte
+
+// signingInputs are those that nobody uses now.
+var signingInputs = sync.Pool{New: func() any { return new(signingInput) }}
+
+// maxKeptInput is the length in bytes of the longest that is used again.
+const maxKeptInput = 16 << 10
+
+// of is that of a token.
+func (s *signingInput) of(token untrustedToken) []byte {
+	*s = append((*s)[:0], token.signingInput...)
+	return *s
+}
+
+// release leaves the room to others. It is wiped: a token does not wait in it for the next.
+func (s *signingInput) release() {
+	if cap(*s) > maxKeptInput {
+		return
+	}
+	clear(*s)
+	signingInputs.Put(s)
 }
 
 // parseToken takes a token apart without believing it. Its cost is linear in the
@@ -115,3 +142,32 @@ func parseHeader(segment string) (untrustedHeader, error) {
 	}
 	return header, nil
 }
+
+// headers parses headers, and remembers the one that the last proven token had: all that
+// are signed with one key have the same. It is safe for concurrent use.
+type headers struct{ last atomic.Pointer[parsedHeader] }
+
+type parsedHeader struct {
+	segment string
+	header  untrustedHeader
+}
+
+// parse is parseHeader.
+func (h *headers) parse(segment string) (untrustedHeader, error) {
+	if last := h.last.Load(); last != nil && last.segment == segment {
+		return last.header, nil
+	}
+	return parseHeader(segment)
+}
+
+// proven remembers a header, unless it is long: what nobody is shown to have signed does
+// not push out what somebody has.
+func (h *headers) proven(segment string, header untrustedHeader) {
+	if last := h.last.Load(); len(segment) > maxKeptHeader || last != nil && last.segment == segment {
+		return
+	}
+	h.last.Store(&parsedHeader{segment: strings.Clone(segment), header: header})
+}
+
+// maxKeptHeader is the length in bytes of the longest header that is remembered.
+const maxKeptHeader = 1 << 10

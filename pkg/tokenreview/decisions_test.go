@@ -282,14 +282,14 @@ func TestOfMoreDecisionsThanThereIsRoomForTheLastAreRemembered(t *testing.T) {
 		r.want(t, "the second", two, reason.Allowed, false)
 		r.want(t, "the first, used again", one, reason.Allowed, true)
 		r.want(t, "the third", three, reason.Allowed, false)
-		r.want(t, "the first, used since", one, reason.Allowed, true)
+		r.want(t, "the second, beside it", two, reason.Allowed, true)
 		// Whoever gets many tokens that are refused pushes out no other's.
 		for n := range 3 {
 			r.want(t, "a refused one", r.token(claims{"aud": "c", "jti": fmt.Sprint(n)}), "AudienceMismatch", false)
 		}
-		r.want(t, "the first, in spite of refusals", one, reason.Allowed, true)
+		r.want(t, "the second, in spite of refusals", two, reason.Allowed, true)
 		r.want(t, "the third, in spite of refusals", three, reason.Allowed, true)
-		r.want(t, "the second", two, reason.Allowed, false)
+		r.want(t, "the first, although it was used again", one, reason.Allowed, false)
 	})
 }
 
@@ -320,8 +320,8 @@ func TestWhatHoldsNoMoreTakesUpNoRoom(t *testing.T) {
 			r.ask(r.token(claims{"jti": fmt.Sprint(n)}))
 		}
 		want("full", 5)
-		if n := r.reviewer.Ending(); n != 4 {
-			t.Errorf("expected as many ends as decisions, got %d", n)
+		if n := r.reviewer.Added(); n != 4 {
+			t.Errorf("expected 4 of those that were added to be remembered, got %d", n)
 		}
 		time.Sleep(10*time.Second + time.Nanosecond)
 		r.ask(first)

@@ -3,11 +3,11 @@ package tokenreview
 // Remembered is how many decisions are.
 func (r *Reviewer) Remembered() int {
 	decisions := r.inForce.Load().decisions
-	return decisions.allowed.table.Len() + decisions.refused.table.Len()
+	return decisions.allowed.len() + decisions.refused.len()
 }
 
-// Ending is how many times at which accepted tokens' decisions cease to hold are remembered.
-func (r *Reviewer) Ending() int { return len(r.inForce.Load().decisions.allowed.ending) }
+// Added is of how many decisions about accepted tokens the order is remembered.
+func (r *Reviewer) Added() int { return len(r.inForce.Load().decisions.allowed.added) }
 
 // Repeats is how many requests are remembered.
 func (r *Reviewer) Repeats() int { return r.inForce.Load().decisions.repeats.Len() }

@@ -4,47 +4,56 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/utils/lru"
-
 	"tokenreview.dev/webhook/internal/keyedhash"
 )
 
-// kept are decisions of one kind that are remembered for the same time. It is safe for
-// concurrent use.
+// kept are decisions of one kind that are remembered for the same time: whichever came
+// first ends first, and makes room first. It is safe for concurrent use.
 type kept struct {
-	ttl   time.Duration
-	size  int
-	table *lru.Cache // of keyedhash.Sum → *decided
+	ttl  time.Duration
+	size int
 
-	mu sync.Mutex
-	// ending are when the last ones that were added cease to hold, in that order.
-	ending []ending
+	mu    sync.Mutex
+	known map[keyedhash.Sum]*decided
+	// added are those that were added last, in that order: all that are known, and some
+	// that are not any more.
+	added []named
 }
 
-type ending struct {
-	name  keyedhash.Sum
-	until time.Time
+// named is a decision, and the name that it goes by.
+type named struct {
+	name keyedhash.Sum
+	made *decided
 }
 
 func newKept(ttl time.Duration, size int) *kept {
-	return &kept{ttl: ttl, size: size, table: lru.New(max(1, size))} // 0 would be no bound
+	return &kept{ttl: ttl, size: size, known: make(map[keyedhash.Sum]*decided)}
+}
+
+// len is how many decisions are remembered, whether or not they still hold.
+func (k *kept) len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.known)
 }
 
 // get returns a decision that holds now.
 func (k *kept) get(name keyedhash.Sum, now time.Time) (*decided, bool) {
-	value, ok := k.table.Get(name)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known, ok := k.known[name]
 	if !ok {
 		return nil, false
 	}
-	if known := value.(*decided); known.holds(now) {
+	if known.holds(now) {
 		return known, true
 	}
-	k.table.Remove(name)
+	delete(k.known, name)
 	return nil, false
 }
 
 // add remembers a decision from now on, if there is time and room to, and forgets those
-// that hold no more: the table alone would do so only for want of room.
+// that hold no more.
 func (k *kept) add(name keyedhash.Sum, made *decided, now time.Time) {
 	if k.ttl <= 0 || k.size <= 0 {
 		return
@@ -52,16 +61,19 @@ func (k *kept) add(name keyedhash.Sum, made *decided, now time.Time) {
 	made.from, made.until = now, now.Add(k.ttl)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.ending) > 0 && k.ending[0].until.Before(now) {
-		// It may have been decided again since.
-		if value, ok := k.table.Get(k.ending[0].name); ok && value.(*decided).until.Before(now) {
-			k.table.Remove(k.ending[0].name)
-		}
-		k.ending = k.ending[1:]
+	for len(k.added) > 0 && (k.added[0].made.until.Before(now) || len(k.added) == k.size) {
+		k.forgetFirst()
 	}
-	if len(k.ending) == k.size {
-		k.ending = k.ending[1:] // Its turn in the table comes as well.
+	k.added = append(k.added, named{name, made})
+	k.known[name] = made
+}
+
+func (k *kept) forgetFirst() {
+	first := k.added[0]
+	// It may have been decided again since.
+	if k.known[first.name] == first.made {
+		delete(k.known, first.name)
 	}
-	k.ending = append(k.ending, ending{name, made.until})
-	k.table.Add(name, made)
+	k.added[0] = named{}
+	k.added = k.added[1:]
 }

@@ -69,8 +69,8 @@ func (m *Metrics) of(r *Reviewer) {
 		return
 	}
 	for outcome, remembered := range map[string]func(*decisions) int{
-		"allowed": func(d *decisions) int { return d.allowed.table.Len() },
-		"refused": func(d *decisions) int { return d.refused.table.Len() },
+		"allowed": func(d *decisions) int { return d.allowed.len() },
+		"refused": func(d *decisions) int { return d.refused.len() },
 	} {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "tokenreview_cached_decisions", ConstLabels: prometheus.Labels{"outcome": outcome},

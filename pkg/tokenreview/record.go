@@ -1,7 +1,6 @@
 package tokenreview
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -140,11 +139,17 @@ func recordedText(claims *issuers.Claims, name string) string {
 	return value
 }
 
+// recordedSize is the room for recorded claims to begin with, in bytes: enough for those of
+// most tokens, and little more, as it is kept while the decision is remembered.
+const recordedSize = 1 << 9
+
 // recordedClaims is an object of those of names that the token has, nil if it has none.
 // It is written once, however often the decision is used again.
 func recordedClaims(claims *issuers.Claims, names []string) jsontext.Value {
-	var room [1 << 10]byte
-	w, found := jsonobject.New(room[:0]), false
+	if len(names) == 0 {
+		return nil
+	}
+	w, found := jsonobject.New(make([]byte, 0, recordedSize)), false
 	for _, name := range names {
 		value, ok := claims.Get(name)
 		switch {
@@ -162,7 +167,7 @@ func recordedClaims(claims *issuers.Claims, names []string) jsontext.Value {
 	if !found || err != nil {
 		return nil
 	}
-	return bytes.Clone(others)
+	return others
 }
 
 // logAnswer logs what becomes of a token that an issuer of ours has signed, at a
