@@ -48,12 +48,12 @@ func TestAShortRunReportsEverything(t *testing.T) {
 			"memory (RSS) of the process after 300 distinct tokens",
 		},
 		"## Over HTTPS": {
-			"16 clients, each with a connection | null server",
-			"16 clients, each with a connection | one token repeated",
-			"16 clients, each with a connection | every token new",
 			"16 clients over one connection, as an API server asks | null server",
 			"16 clients over one connection, as an API server asks | one token repeated",
 			"16 clients over one connection, as an API server asks | every token new",
+			"16 clients, each with a connection | null server",
+			"16 clients, each with a connection | one token repeated",
+			"16 clients, each with a connection | every token new",
 		},
 		"## What it does not depend on": {
 			"issuers, uncached decision",

@@ -8,6 +8,6 @@
 // types and HTTP status codes.
 //
 // Read it in this order: callers.go, permissions.go, handler.go, buffers.go, stack.go,
-// limits.go, reviewer.go, decisions.go, kept.go, repeats.go, record.go, metrics.go,
-// exemplars.go, recent.go, reply.go, explain.go.
+// limits.go, reviewer.go, patience.go, decisions.go, kept.go, repeats.go, record.go,
+// metrics.go, exemplars.go, recent.go, reply.go, explain.go.
 package tokenreview

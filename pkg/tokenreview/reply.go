@@ -148,11 +148,13 @@ func writeJSON(w http.ResponseWriter, code int, value any) {
 	writeBody(w, code, body)
 }
 
+// These headers are the same in all answers, which share them.
+var inJSON, notStored = []string{"application/json"}, []string{"no-store"}
+
 func writeBody(w http.ResponseWriter, code int, body []byte) {
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
+	header["Content-Type"], header["Cache-Control"] = inJSON, notStored
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	// The caller may be gone; there is nobody else to tell.
 	_, _ = w.Write(body)

@@ -158,8 +158,9 @@ func (r *Reviewer) review(ctx context.Context, token string, audiences []string,
 			return known.answer.again(), known
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, decisionTimeout)
-	defer cancel()
+	patience := newPatience(ctx, decisionTimeout)
+	defer patience.cancel()
+	ctx = patience
 	for {
 		decide := func() *decided { return rules.decide(ctx, token, audiences, t) }
 		var answer Answer
