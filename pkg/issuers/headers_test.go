@@ -4,6 +4,12 @@ import (
 	"encoding/base64"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+
+	"tokenreview.dev/webhook/internal/issuertest"
 )
 
 func TestAHeaderIsWhatItsOwnTextSaysWhicheverWasProvenBefore(t *testing.T) {
@@ -51,13 +57,57 @@ func TestTheHeaderOfTheLastProvenTokenIsRemembered(t *testing.T) {
 		{"the longest", strings.Repeat("x", maxKeptHeader), strings.Repeat("x", maxKeptHeader)},
 	} {
 		issuer.proven(test.segment, untrustedHeader{algorithm: test.name})
-		if got := issuer.last.Load(); got.segment != test.want {
+		got := issuer.last.Load()
+		if got.segment != test.want {
 			t.Errorf("%s: expected %.20q to be remembered, got %.20q", test.name, test.want, got.segment)
+		}
+		if unsafe.StringData(got.segment) == unsafe.StringData(test.segment) {
+			t.Errorf("%s: the whole token stays in memory", test.name)
 		}
 	}
 	last := issuer.last.Load()
 	issuer.proven(last.segment, last.header)
 	if issuer.last.Load() != last {
 		t.Error("expected the same header to be remembered once")
+	}
+}
+
+func TestOnlyWhatTheIssuerHasSignedIsRemembered(t *testing.T) {
+	key, other := issuertest.NewKey("a", jwa.ES256), issuertest.NewKey("b", jwa.ES256)
+	forger := issuertest.NewKey("a", jwa.ES256)
+	keys := issuertest.KeySet(key, other)
+	issuer, err := newIssuer(Config{Keys: KeysConfig{JWKS: keys}}, Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer.keys.current.Store(&fetched{answer: answer{set: parsed(t, keys)}, at: time.Now()})
+	segment := func(token string) string { return strings.Split(token, ".")[0] }
+	first, second := key.Sign(issuertest.Claims{}), other.Sign(issuertest.Claims{})
+	for _, test := range []struct {
+		name, token string
+		proven      bool
+		remembered  string
+	}{
+		{"somebody else's", forger.Sign(issuertest.Claims{}), false, ""},
+		{"one of the issuer's", first, true, segment(first)},
+		{"one with another's signature", segment(second) + first[strings.Index(first, "."):], false, segment(first)},
+		{"one with another key's header", issuertest.NewKey("c", jwa.ES256).Sign(issuertest.Claims{}), false, segment(first)},
+		{"one of the issuer's other key", second, true, segment(second)},
+	} {
+		token, err := parseToken(test.token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, refusal, err := issuer.verifySignature(t.Context(), token, nil)
+		if err != nil || (proof != nil) != test.proven {
+			t.Errorf("%s: expected to be proven: %v, got %v, %v", test.name, test.proven, refusal, err)
+		}
+		remembered := ""
+		if last := issuer.headers.last.Load(); last != nil {
+			remembered = last.segment
+		}
+		if remembered != test.remembered {
+			t.Errorf("%s: expected %q to be remembered, got %q", test.name, test.remembered, remembered)
+		}
 	}
 }

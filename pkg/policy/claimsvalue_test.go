@@ -45,19 +45,20 @@ func testClaims(t *testing.T, payload string) *issuers.Claims {
 // error.
 func evaluated(t *testing.T, mapper authenticationcel.ClaimsMapper, claims traits.Mapper) string {
 	t.Helper()
-	said := func(results []authenticationcel.EvaluationResult, err error) string {
-		if err != nil {
-			return err.Error()
-		}
-		var text strings.Builder
-		for _, result := range results {
-			fmt.Fprintf(&text, "%+v: %s %v; ", result.ExpressionAccessor, result.EvalResult.Type().TypeName(), result.EvalResult.Value())
-		}
-		return text.String()
-	}
-	all := said(mapper.EvalClaimMappings(t.Context(), claims))
+	all := cameTo(mapper.EvalClaimMappings(t.Context(), claims))
 	one, err := mapper.EvalClaimMapping(t.Context(), claims)
-	return all + "\n" + said([]authenticationcel.EvaluationResult{one}, err)
+	return all + "\n" + cameTo([]authenticationcel.EvaluationResult{one}, err)
+}
+
+func cameTo(results []authenticationcel.EvaluationResult, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	var text strings.Builder
+	for _, result := range results {
+		fmt.Fprintf(&text, "%+v: %s %v; ", result.ExpressionAccessor, result.EvalResult.Type().TypeName(), result.EvalResult.Value())
+	}
+	return text.String()
 }
 
 func mapperOf(t *testing.T, expressions ...authenticationcel.ExpressionAccessor) authenticationcel.ClaimsMapper {

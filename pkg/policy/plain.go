@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -36,6 +37,9 @@ var (
 
 // newPlainExpression returns nil for every other expression.
 func newPlainExpression(expression string) plainExpression {
+	if !utf8.ValidString(expression) {
+		return nil // CEL makes U+FFFD of what is none.
+	}
 	sum := plainSums.MatchString(expression)
 	if !sum && !plainEquals.MatchString(expression) && !plainLists.MatchString(expression) {
 		return nil

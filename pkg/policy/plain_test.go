@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/cel-go/common/types/traits"
+	"k8s.io/apiserver/pkg/apis/apiserver"
 	authenticationcel "k8s.io/apiserver/pkg/authentication/cel"
 )
 
@@ -95,6 +96,7 @@ func TestPlainExpressions(t *testing.T) {
 		{"a text with an escape among texts", false, []string{`claims.sub in ["j\u0061ne"]`}},
 		{"raw text among texts", false, []string{`claims.sub in [r"jane"]`}},
 		{"text in three quotes, compared", false, []string{`claims.sub == """jane"""`}},
+		{"text that is no UTF-8", false, []string{"'a\xff' + claims.sub"}},
 		{"not equal", false, []string{`claims.sub != "jane"`}},
 		{"not among", false, []string{`!(claims.sub in ["jane"])`}},
 		{"two comparisons", false, []string{`claims.sub == "jane" && claims.empty == ""`}},
@@ -122,5 +124,62 @@ func TestPlainExpressions(t *testing.T) {
 				t.Errorf("expected CEL to be asked: %v, got %v, error %v", !test.plain, never.asked, err)
 			}
 		})
+	}
+}
+
+// Where all expressions of an authenticator are plain, what comes of each is said with its
+// own key or message, as CEL does, which nobody asks.
+func TestPlainExpressionsOfAnAuthenticator(t *testing.T) {
+	plain := apiserver.JWTAuthenticator{
+		ClaimMappings: apiserver.ClaimMappings{
+			Username: apiserver.PrefixedClaimOrExpression{Expression: `"a:" + claims.sub`},
+			Groups:   apiserver.PrefixedClaimOrExpression{Expression: `claims.list`},
+			UID:      apiserver.ClaimOrExpression{Expression: `claims.x__dot__y`},
+			Extra: []apiserver.ExtraMapping{
+				{Key: "example.com/first", ValueExpression: `claims.sub`},
+				{Key: "example.com/second", ValueExpression: `claims.list`},
+			},
+		},
+		ClaimValidationRules: []apiserver.ClaimValidationRule{
+			{Claim: "sub", RequiredValue: "jane"},
+			{Expression: `claims.sub == "jane"`, Message: "only Jane"},
+			{Claim: "namespace", RequiredValue: "reserved"},
+			{Expression: `claims.sub in ["joan"]`, Message: "only Joan"},
+		},
+	}
+	never := &asked{}
+	compiled := authenticationcel.CELMapper{Username: never, Groups: never, UID: never, Extra: never, ClaimValidationRules: never}
+	mappers := withPlainMappers(compiled, &plain)
+	for _, test := range []struct {
+		name        string
+		mapper      authenticationcel.ClaimsMapper
+		expressions []authenticationcel.ExpressionAccessor
+	}{
+		{"username", mappers.Username, []authenticationcel.ExpressionAccessor{
+			&authenticationcel.ClaimMappingExpression{Expression: `"a:" + claims.sub`},
+		}},
+		{"groups", mappers.Groups, []authenticationcel.ExpressionAccessor{
+			&authenticationcel.ClaimMappingExpression{Expression: `claims.list`},
+		}},
+		{"uid", mappers.UID, []authenticationcel.ExpressionAccessor{
+			&authenticationcel.ClaimMappingExpression{Expression: `claims.x__dot__y`},
+		}},
+		{"extra", mappers.Extra, []authenticationcel.ExpressionAccessor{
+			&authenticationcel.ExtraMappingExpression{Key: "example.com/first", Expression: `claims.sub`},
+			&authenticationcel.ExtraMappingExpression{Key: "example.com/second", Expression: `claims.list`},
+		}},
+		{"claimValidationRules", mappers.ClaimValidationRules, []authenticationcel.ExpressionAccessor{
+			&authenticationcel.ClaimValidationCondition{Expression: `claims.sub == "jane"`, Message: "only Jane"},
+			&authenticationcel.ClaimValidationCondition{Expression: `claims.sub in ["joan"]`, Message: "only Joan"},
+		}},
+	} {
+		claims := &claimsValue{claims: testClaims(t, manyKindsOfClaims)}
+		got := cameTo(test.mapper.EvalClaimMappings(t.Context(), claims))
+		if want := cameTo(mapperOf(t, test.expressions...).EvalClaimMappings(t.Context(), claims)); got != want {
+			t.Errorf("%s: expected %s, got %s", test.name, want, got)
+		}
+	}
+	if none := withPlainMappers(authenticationcel.CELMapper{}, &apiserver.JWTAuthenticator{}); none != (authenticationcel.CELMapper{}) {
+		t.Errorf("expected no mapper where there is no expression, got %+v", none)
 	}
 }
