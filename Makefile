@@ -130,7 +130,7 @@ chaos: ## Break issuers, files and the webhook under load, each fault for DURATI
 bench: build ## Measure how fast it is, beside the signature, kube-apiserver's authenticator and an idle server. Writes docs/performance.md
 	@echo '==> Building bin/bench'
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -o bin/bench ./bench
-	@echo '==> Measuring: some fifteen minutes, in which the machine should do nothing else'
+	@echo '==> Measuring: some twenty minutes, in which the machine should do nothing else'
 	@bin/bench -webhook bin/webhook -out docs/performance.md
 
 lint: golangci-lint ## Check formatting, vet, lint, that every go.mod is tidy, and known vulnerabilities if their database can be reached

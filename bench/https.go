@@ -68,7 +68,7 @@ func (b *bench) compareOverHTTPS(ctx context.Context, null *server, share bool, 
 	if _, err := takeTurnsAsking(ctx, 1, b.request(), all); err != nil {
 		return nil, err
 	}
-	return takeTurnsAsking(ctx, b.rounds, b.request(), append(all, asked{clients: ours, body: tokens.next, before: tokens.begin}))
+	return takeTurnsAsking(ctx, b.requestRounds(), b.request(), append(all, asked{clients: ours, body: tokens.next, before: tokens.begin}))
 }
 
 // fresh are tokens that are signed before they are sent, each sent once.
@@ -96,8 +96,8 @@ func (b *bench) prepare(ctx context.Context, tokens *fresh, ours *clients) error
 		return nil
 	}
 	perRound := max(askers, int(math.Ceil(1.25*got.perSecond*b.request().Seconds())))
-	say("Signing %s tokens", thousands(perRound*b.rounds))
-	tokens.bodies, tokens.perRound = b.bodies(perRound*b.rounds), int64(perRound)
+	say("Signing %s tokens", thousands(perRound*b.requestRounds()))
+	tokens.bodies, tokens.perRound = b.bodies(perRound*b.requestRounds()), int64(perRound)
 	return nil
 }
 

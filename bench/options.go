@@ -24,8 +24,10 @@ type options struct {
 	sizes  sizes
 }
 
-// request is how long each has its turn over HTTPS, where less is noise.
+// request is how long each has its turn over HTTPS, and requestRounds how often: where
+// clients and server share processors, fewer is noise.
 func (o options) request() time.Duration { return 5 * o.slice }
+func (o options) requestRounds() int     { return 3 * o.rounds }
 
 // sizes are the points of the curves.
 type sizes struct {

@@ -68,7 +68,8 @@ func (r *report) text() (string, error) {
 	}
 	var text strings.Builder
 	err = parsed.Execute(&text, map[string]any{
-		"Short": r.options.short, "Rounds": r.options.rounds, "Slice": r.options.slice, "Request": r.options.request(), "Askers": askers,
+		"Short": r.options.short, "Askers": askers, "Rounds": r.options.rounds, "Slice": r.options.slice,
+		"RequestRounds": r.options.requestRounds(), "Request": r.options.request(),
 		"Machine":  r.machine.String(),
 		"Bars":     r.barTable(),
 		"HTTPS":    table([]string{"who asks", "what", "throughput", "of the null server's", "p50", "p99", "times its p99", "processor of the server"}, r.https),
