@@ -160,8 +160,8 @@ func (h *headers) parse(segment string) (untrustedHeader, error) {
 	return parseHeader(segment)
 }
 
-// proven remembers a header, unless it is long: what nobody is shown to have signed does
-// not push out what somebody has.
+// proven remembers the header of a token whose signature is verified, unless it is long.
+// Those of others are not: whoever makes up tokens pushes out none.
 func (h *headers) proven(segment string, header untrustedHeader) {
 	if last := h.last.Load(); len(segment) > maxKeptHeader || last != nil && last.segment == segment {
 		return

@@ -9,8 +9,8 @@ import (
 
 // patience is a request's context that ends at a time of its own, as one of
 // context.WithDeadline does. But only whoever waits for that sets a timer, and most
-// decisions wait for nothing: to set one and to stop it takes longer than all checks of a
-// token's claims. It is safe for concurrent use.
+// decisions wait for nothing: to set one and to stop it takes longer than to check a
+// token's audience and times. It is safe for concurrent use.
 type patience struct {
 	context.Context // the request's
 	until           time.Time
